@@ -1,0 +1,123 @@
+//! Every task of a node is spawned here: tied to its owner, named for tracing, its panic reported.
+
+use std::{future::Future, panic::AssertUnwindSafe};
+
+use futures::FutureExt;
+use tokio_util::{
+    sync::{CancellationToken, DropGuard},
+    task::TaskTracker,
+};
+use tracing::Instrument;
+
+/// The tasks of one owner: they end when it is cancelled, and can be waited for.
+///
+/// A child is cancelled with its parent, never the other way round; all of a node's tasks are
+/// counted by one tracker, so that a shutdown can tell when the last one has ended.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Tasks {
+    token: CancellationToken,
+    tracker: TaskTracker,
+}
+
+impl Tasks {
+    pub(crate) fn new() -> Self {
+        Self::default()
+    }
+
+    /// Tasks that end with these or earlier.
+    pub(crate) fn child(&self) -> Self {
+        Self {
+            token: self.token.child_token(),
+            tracker: self.tracker.clone(),
+        }
+    }
+
+    /// Runs `future` until it ends or the owner is cancelled, whichever comes first.
+    pub(crate) fn spawn<F>(&self, name: &'static str, future: F)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let token = self.token.clone();
+        self.spawn_uncancelled(name, async move {
+            token.run_until_cancelled(future).await;
+        });
+    }
+
+    /// Runs `future` to its end: it watches [`Tasks::token`] itself, because it has something to
+    /// say or to finish when the owner is cancelled.
+    pub(crate) fn spawn_uncancelled<F>(&self, name: &'static str, future: F)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let span = tracing::debug_span!("task", name);
+        self.tracker.spawn(
+            async move {
+                if let Err(panic) = AssertUnwindSafe(future).catch_unwind().await {
+                    tracing::error!(task = name, panic = panic_text(&*panic), "a task panicked");
+                }
+            }
+            .instrument(span),
+        );
+    }
+
+    pub(crate) fn token(&self) -> &CancellationToken {
+        &self.token
+    }
+
+    pub(crate) fn cancel(&self) {
+        self.token.cancel();
+    }
+
+    /// Cancels these tasks when the guard is dropped.
+    pub(crate) fn cancel_on_drop(&self) -> DropGuard {
+        self.token.clone().drop_guard()
+    }
+
+    /// How many tasks of the node are running.
+    pub(crate) fn running(&self) -> usize {
+        self.tracker.len()
+    }
+
+    /// Waits until no task of the node is left; call [`Tasks::cancel`] first.
+    pub(crate) async fn ended(&self) {
+        self.tracker.close();
+        self.tracker.wait().await;
+    }
+}
+
+fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {
+    panic
+        .downcast_ref::<&'static str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("(no message)")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_ends_one_task_only() {
+        let tasks = Tasks::new();
+        tasks.spawn("bad", async { panic!("on purpose") });
+        tasks.spawn("idle", std::future::pending());
+        while tasks.running() > 1 {
+            tokio::task::yield_now().await;
+        }
+        tasks.cancel();
+        tasks.ended().await;
+        assert_eq!(tasks.running(), 0);
+    }
+
+    #[tokio::test]
+    async fn a_child_ends_with_its_parent_and_not_the_other_way_round() {
+        let parent = Tasks::new();
+        let child = parent.child();
+        child.cancel();
+        assert!(!parent.token().is_cancelled());
+        let child = parent.child();
+        parent.cancel();
+        assert!(child.token().is_cancelled());
+    }
+}
