@@ -1,5 +1,12 @@
 //! mosaik: a runtime for self-organizing distributed systems.
 
 mod clock;
+mod fmt;
+mod id;
+pub mod primitives;
 mod random;
 mod tasks;
+
+pub use bytes::{Bytes, BytesMut};
+
+pub use id::{Digest, NetworkId, PeerId, StreamId, Tag, UniqueId};
