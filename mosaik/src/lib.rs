@@ -5,7 +5,9 @@ mod fmt;
 mod id;
 pub mod primitives;
 mod random;
+mod schema;
 mod tasks;
+mod transport;
 
 pub use bytes::{Bytes, BytesMut};
 

@@ -1,6 +1,6 @@
 //! A node's endpoint, over either backend.
 
-use iroh::EndpointAddr;
+use ::iroh::EndpointAddr;
 use tokio::sync::watch;
 
 use super::{

@@ -3,7 +3,7 @@
 use std::{
     collections::HashMap,
     fmt,
-    sync::Arc,
+    sync::{Arc, OnceLock},
     time::Duration,
 };
 
@@ -37,6 +37,7 @@ pub(super) struct Inner {
     pub(super) dialled: Option<EndpointAddr>,
     pub(super) signals: mpsc::Sender<Signal>,
     pub(super) bulk: Bulk,
+    closed_by_us: OnceLock<CloseReason>,
     /// How many holds there are.
     uses: Arc<watch::Sender<usize>>,
     /// How many more streams of a kind this side may open.
@@ -60,6 +61,7 @@ impl Link {
             dialled,
             signals,
             bulk: Bulk::new(tokens),
+            closed_by_us: OnceLock::new(),
             uses: Arc::new(watch::Sender::new(0)),
             shares: StreamKind::ALL.into_iter().map(share).collect(),
             open_timeout,
@@ -103,15 +105,19 @@ impl Link {
         }
     }
 
-    /// Closes the link and all its lanes at once.
+    /// Closes the link and all its lanes at once; the first reason given counts.
     pub(crate) fn close(&self, reason: CloseReason) {
+        if !self.is_closed() {
+            let _ = self.0.closed_by_us.set(reason);
+        }
         self.0.bulk.close(reason);
         self.0.connection.close(reason);
     }
 
     /// Waits until the link is closed, by either side or by silence. Cancel safe.
     pub(crate) async fn closed(&self) -> CloseReason {
-        self.0.connection.closed().await
+        let reason = self.0.connection.closed().await;
+        self.0.closed_by_us.get().copied().unwrap_or(reason)
     }
 
     pub(crate) fn is_closed(&self) -> bool {
