@@ -5,8 +5,10 @@ mod fmt;
 mod id;
 pub mod primitives;
 mod random;
+mod schema;
 mod tasks;
 
 pub use bytes::{Bytes, BytesMut};
 
 pub use id::{Digest, NetworkId, PeerId, StreamId, Tag, UniqueId};
+pub use schema::Datum;

@@ -1,0 +1,22 @@
+//! What travels: which types, in which encoding, and what they look like on the wire.
+
+mod codec;
+mod datum;
+mod decode;
+mod encoded;
+mod fingerprint;
+mod identity;
+mod shape;
+mod std_types;
+mod trace;
+
+#[cfg(test)]
+mod tests;
+
+pub use codec::{EncodeError, decode, encode, encode_into};
+pub use datum::{Datum, Payload};
+pub use decode::DecodeError;
+pub use encoded::Encoded;
+pub use identity::Identity;
+pub use shape::{Fingerprint, Schema};
+pub use trace::schema_of;
