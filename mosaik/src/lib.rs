@@ -12,3 +12,4 @@ mod transport;
 pub use bytes::{Bytes, BytesMut};
 
 pub use id::{Digest, NetworkId, PeerId, StreamId, Tag, UniqueId};
+pub use schema::Datum;
