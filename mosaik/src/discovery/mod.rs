@@ -6,6 +6,7 @@ mod derived;
 mod entry;
 mod error;
 mod event;
+mod gossip;
 mod peer_info;
 mod refusal;
 mod version;
