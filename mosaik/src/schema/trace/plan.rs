@@ -202,8 +202,16 @@ impl Plan {
         }
     }
 
+    /// Gives something up, but only when passes bring nothing new as it is: what is below may fail
+    /// and yet show another variant each time.
+    fn give_up(&mut self, change: impl FnOnce(&mut Self)) {
+        if !self.progress && self.revisited.is_empty() {
+            self.change(change);
+        }
+    }
+
     pub(super) fn leave_empty(&mut self, place: PlaceId) {
-        self.change(|plan| plan.places[place].left_empty = true);
+        self.give_up(|plan| plan.places[place].left_empty = true);
     }
 
     // Leaves.
@@ -388,7 +396,7 @@ impl Plan {
 
     pub(super) fn variant_failed(&mut self, ty: TypeId, variant: u32) {
         if self.types[ty].variants[variant as usize].state == VariantState::Untried {
-            self.change(|plan| {
+            self.give_up(|plan| {
                 plan.types[ty].variants[variant as usize].state = VariantState::Failed;
             });
         }
@@ -422,7 +430,7 @@ impl Plan {
     }
 
     pub(super) fn field_refused(&mut self, group: Group, field: u32) {
-        self.change(|plan| {
+        self.give_up(|plan| {
             plan.fields(group).refused.insert(field);
         });
     }
