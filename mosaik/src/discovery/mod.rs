@@ -1,5 +1,6 @@
 //! Who is out there: entries, the catalog of them, and the ways in which they spread.
 
+mod admission;
 mod beat;
 mod bootstrap;
 mod catalog;
@@ -12,6 +13,8 @@ mod gossip;
 mod node_ticket;
 mod peer_info;
 mod refusal;
+mod shared;
+mod sync;
 mod version;
 
 pub use bootstrap::{Bootstrap, BootstrapError, BootstrapHost};
