@@ -15,3 +15,4 @@ pub use bytes::{Bytes, BytesMut};
 pub use iroh;
 
 pub use id::{Digest, NetworkId, PeerId, StreamId, Tag, UniqueId};
+pub use schema::Datum;
