@@ -6,7 +6,7 @@ use iroh::EndpointAddr;
 use tokio::sync::mpsc;
 
 use super::{
-    error::Error, entry::SignedPeerEntry, shared::Shared, sources::LocalDirectory, sync,
+    entry::SignedPeerEntry, error::Error, shared::Shared, sources::LocalDirectory, sync,
     worker::Command,
 };
 use crate::{
@@ -86,9 +86,7 @@ impl Reach {
             Err(DialError::ShuttingDown) => return Err(Error::Cancelled),
             Err(source) => return Err(Error::Unreachable { peer, source: source.into() }),
         };
-        let outcome = sync::initiate(self.shared(), &link).await;
-        let _ = self.commands.send(Command::Synced(peer)).await;
-        outcome.map_err(|error| match error {
+        sync::initiate(self.shared(), &link).await.map_err(|error| match error {
             sync::SyncError::TimedOut => Error::Timeout(peer),
             source => Error::Interrupted { peer, source: source.into() },
         })

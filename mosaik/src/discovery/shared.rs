@@ -51,7 +51,8 @@ struct Guarded {
 }
 
 impl Shared {
-    /// `on_new_start` is told about peers that started (again), and when they did.
+    /// The node's state at its start. `on_new_start` is told about peers that started (again),
+    /// and when they did.
     pub(super) fn new(
         network_id: NetworkId,
         key: SecretKey,

@@ -92,7 +92,10 @@ impl LocalDirectory {
     }
 
     /// The entries of all living nodes but this one; those of dead ones are removed.
-    pub(in crate::discovery) fn entries(&self, shared: &Shared) -> io::Result<Vec<SignedPeerEntry>> {
+    pub(in crate::discovery) fn entries(
+        &self,
+        shared: &Shared,
+    ) -> io::Result<Vec<SignedPeerEntry>> {
         let names = Dir::read_from(&self.directory)?.take(MAX_FILES);
         let peers = names.filter_map(|file| peer_of_entry(file.ok()?.file_name().to_str().ok()?));
         Ok(peers.filter_map(|peer| self.entry_of(&peer, shared)).collect())
@@ -260,8 +263,9 @@ fn open_private(parent: impl rustix::fd::AsFd, path: &Path) -> io::Result<OwnedF
     let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::RDONLY | OFlags::CLOEXEC;
     let directory = openat(&parent, path, flags, Mode::empty())?;
     let stat = fstat(&directory)?;
-    let mode = Mode::from_raw_mode(stat.st_mode);
-    if stat.st_uid != geteuid().as_raw() || mode != PRIVATE_DIRECTORY {
+    let others = Mode::RWXG | Mode::RWXO;
+    let is_open_to_others = Mode::from_raw_mode(stat.st_mode).intersects(others);
+    if stat.st_uid != geteuid().as_raw() || is_open_to_others {
         let text = format!("{} is not a directory of this user alone", path.display());
         return Err(io::Error::new(io::ErrorKind::PermissionDenied, text));
     }

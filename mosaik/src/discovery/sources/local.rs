@@ -4,13 +4,14 @@ use std::{sync::Arc, time::Duration};
 
 use futures::future::BoxFuture;
 use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher};
+use rand::{rngs::StdRng, seq::SliceRandom};
 use tokio::{
     sync::mpsc,
     time::{MissedTickBehavior, interval},
 };
 
 use super::{LocalDirectory, Reach, Source, directory::peer_of_entry};
-use crate::{discovery::entry::SignedPeerEntry, id::PeerId};
+use crate::{discovery::entry::SignedPeerEntry, id::PeerId, random::Random};
 
 /// How often the directory is read when its changes cannot be watched.
 const POLL: Duration = Duration::from_millis(500);
@@ -20,7 +21,16 @@ const RESCAN: Duration = Duration::from_secs(30);
 const BACKLOG: usize = 1024;
 
 /// Watches the directory for other nodes, and keeps this node's entry in it current.
-pub(in crate::discovery) struct LocalSource(pub(in crate::discovery) Arc<LocalDirectory>);
+pub(in crate::discovery) struct LocalSource {
+    directory: Arc<LocalDirectory>,
+    rng: StdRng,
+}
+
+impl LocalSource {
+    pub(in crate::discovery) fn new(directory: Arc<LocalDirectory>, random: &Random) -> Self {
+        Self { directory, rng: random.fork() }
+    }
+}
 
 impl Source for LocalSource {
     fn name(&self) -> &'static str {
@@ -28,11 +38,11 @@ impl Source for LocalSource {
     }
 
     fn run(self: Box<Self>, reach: Reach) -> BoxFuture<'static, ()> {
-        Box::pin(run(self.0, reach))
+        Box::pin(run(self.directory, self.rng, reach))
     }
 }
 
-async fn run(directory: Arc<LocalDirectory>, reach: Reach) {
+async fn run(directory: Arc<LocalDirectory>, mut rng: StdRng, reach: Reach) {
     let (sender, mut changed) = mpsc::channel(BACKLOG);
     // The watcher is in place before the first pass, so that nobody slips through between.
     let watcher = watch(&directory, sender);
@@ -44,8 +54,8 @@ async fn run(directory: Arc<LocalDirectory>, reach: Reach) {
         tokio::select! {
             _ = passes.tick() => match directory.entries(reach.shared()) {
                 Ok(mut entries) => {
-                    // Nodes that start together do not all dial the same one.
-                    reach.shuffle(&mut entries);
+                    // Nodes that start together should not all dial the same one.
+                    entries.shuffle(&mut rng);
                     for entry in entries {
                         tell(&reach, &entry).await;
                     }
@@ -96,7 +106,5 @@ fn watch(directory: &LocalDirectory, changed: mpsc::Sender<PeerId>) -> Option<Re
         watcher.watch(directory.path(), RecursiveMode::NonRecursive)?;
         Ok(watcher)
     });
-    watching
-        .inspect_err(|error| tracing::debug!(%error, "the local directory is polled"))
-        .ok()
+    watching.inspect_err(|error| tracing::debug!(%error, "the local directory is polled")).ok()
 }

@@ -9,7 +9,7 @@ use futures::future::BoxFuture;
 
 pub(super) use bootstrap::BootstrapSource;
 pub(super) use directory::LocalDirectory;
-pub(super) use local::LocalSource;
+pub(super) use local::{LocalSource, publish};
 
 use super::reach::Reach;
 
