@@ -37,7 +37,7 @@ impl AddressBook {
             (Some(known), Some(local)) if local.is_newer_than(&known) => Some(local),
             (known, local) => known.or(local),
         };
-        newest.map(|entry| entry.address().clone()).filter(|address| !address.is_empty())
+        newest.map(|entry| entry.address().clone())
     }
 }
 
