@@ -1,8 +1,10 @@
 //! mosaik: a runtime for self-organizing distributed systems.
 
 mod clock;
+pub mod discovery;
 mod fmt;
 mod id;
+mod many;
 pub mod primitives;
 mod random;
 mod schema;
@@ -10,6 +12,7 @@ mod tasks;
 mod transport;
 
 pub use bytes::{Bytes, BytesMut};
+pub use iroh;
 
 pub use id::{Digest, NetworkId, PeerId, StreamId, Tag, UniqueId};
 pub use schema::Datum;
