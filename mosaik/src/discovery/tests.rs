@@ -141,7 +141,11 @@ async fn twenty_nodes_converge_from_one_bootstrap() {
     for step in 0..30 {
         sleep(Duration::from_millis(50)).await;
         let c: Vec<_> = nodes.iter().map(|n| n.discovery.catalog().peers_count()).collect();
-        eprintln!("{} {c:?} links {:?}", step*50+50, nodes.iter().map(|n| n.transport.links().len()).collect::<Vec<_>>());
+        eprintln!(
+            "{} {c:?} links {:?}",
+            step * 50 + 50,
+            nodes.iter().map(|n| n.transport.links().len()).collect::<Vec<_>>()
+        );
     }
     converged(&nodes, 5 * SECOND).await;
     let took = begun.elapsed();

@@ -41,9 +41,7 @@ async fn shutdown_returns_when_nothing_is_left() {
     assert!(a_tasks > 0);
     let id = a.local().id();
     within(secs(5), "the shutdown", a.shutdown()).await;
-    let departed = async {
-        while events.recv().await != Ok(Event::PeerDeparted(id)) {}
-    };
+    let departed = async { while events.recv().await != Ok(Event::PeerDeparted(id)) {} };
     within(secs(5), "word of the departure", departed).await;
 }
 
