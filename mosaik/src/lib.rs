@@ -9,6 +9,7 @@ pub mod network;
 pub mod primitives;
 mod random;
 mod schema;
+pub mod streams;
 mod tasks;
 mod transport;
 
@@ -20,3 +21,4 @@ pub use iroh::{SecretKey, Signature};
 pub use id::{Digest, NetworkId, PeerId, StreamId, Tag, UniqueId};
 pub use network::Network;
 pub use schema::Datum;
+pub use streams::{ConsumerOf, Criteria, ProducerOf, StreamConsumer, StreamProducer};
