@@ -23,6 +23,7 @@ use super::{
     neighbors::{Heard, Inbound, Neighbors},
     reach::Reach,
     shared::Shared,
+    sync::Learned,
 };
 use crate::{
     id::PeerId,
@@ -41,6 +42,8 @@ const SYNC_INTERVAL: Duration = Duration::from_secs(30);
 const SYNC_DELAY: Duration = Duration::from_millis(100);
 /// How much longer the side with the greater id leaves it to the other to begin.
 const SYNC_TURN: Duration = Duration::from_millis(500);
+/// A node that became a member a shorter time ago than this is a newcomer.
+const NEWCOMER: Duration = Duration::from_secs(1);
 /// How soon an entry is asked for that a beat told of; one that is under way comes sooner.
 const MISSING_DELAY: Duration = Duration::from_millis(200);
 /// Addresses from sources that are remembered.
@@ -57,10 +60,10 @@ pub(super) enum Command {
     Found(EndpointAddr),
     /// A peer that a source had found was not reached.
     Unreachable(PeerId),
-    /// A sync that this node began is over.
-    Synced(PeerId),
-    /// A peer began a sync, and it is over.
-    SyncedBy(PeerId),
+    /// A sync that this node began is over; it brought news of these peers.
+    Synced(PeerId, Learned),
+    /// A peer began a sync, and it is over; it brought news of these peers.
+    SyncedBy(PeerId, Learned),
     /// Say goodbye; answered when it was heard.
     Depart(oneshot::Sender<()>),
 }
@@ -93,6 +96,8 @@ pub(super) struct Worker {
     /// Whom a source has named, and where.
     candidates: BTreeMap<PeerId, EndpointAddr>,
     contacting: HashSet<PeerId>,
+    /// Since when this node has had neighbours.
+    member_since: Option<Instant>,
 }
 
 impl Worker {
@@ -119,6 +124,7 @@ impl Worker {
             syncing: HashSet::new(),
             candidates: BTreeMap::new(),
             contacting: HashSet::new(),
+            member_since: None,
             shared,
             reach,
             random,
@@ -167,11 +173,13 @@ impl Worker {
             Command::Unreachable(peer) => {
                 self.contacting.remove(&peer);
             }
-            Command::Synced(peer) => {
+            Command::Synced(peer, learned) => {
                 self.syncing.remove(&peer);
+                self.pass_on(&learned, now);
             }
-            Command::SyncedBy(peer) => {
+            Command::SyncedBy(peer, learned) => {
                 self.syncs_due.remove(&peer);
+                self.pass_on(&learned, now);
             }
             Command::Depart(_) => {}
         }
@@ -262,6 +270,20 @@ impl Worker {
         });
     }
 
+    /// Announces what a sync brought: the peer at the other end may have led to a part of the
+    /// network that our neighbours know nothing of. A newcomer learns what all others know.
+    fn pass_on(&mut self, learned: &[PeerId], now: Instant) {
+        let is_newcomer = self.member_since.is_none_or(|since| since + NEWCOMER > now);
+        if is_newcomer || self.overlay.neighbors().len() < 2 {
+            return;
+        }
+        for peer in learned {
+            if let Some(entry) = self.shared.read(|state| state.record(peer)) {
+                self.overlay.announce(&Announcement::Entry(entry.to_raw()), now);
+            }
+        }
+    }
+
     fn want_sync(&mut self, peer: PeerId, at: Instant) {
         let due = self.syncs_due.entry(peer).or_insert(at);
         *due = at.min(*due);
@@ -322,11 +344,17 @@ impl Worker {
                     Effect::Release(peer) => self.neighbors.release(peer),
                     Effect::NeighborUp(peer) => {
                         tracing::debug!(%peer, "a new neighbour");
+                        self.member_since.get_or_insert(now);
                         self.schedule.prompt(now);
                         // What passed before the neighbour was one is in its catalog by now.
                         self.want_sync(peer, now + self.turn(&peer));
                     }
-                    Effect::NeighborDown(peer) => tracing::debug!(%peer, "lost a neighbour"),
+                    Effect::NeighborDown(peer) => {
+                        tracing::debug!(%peer, "lost a neighbour");
+                        if self.overlay.neighbors().is_empty() {
+                            self.member_since = None;
+                        }
+                    }
                 }
             }
         }
@@ -392,7 +420,6 @@ impl Worker {
                 if let Err(error) = reach.sync_with(EndpointAddr::new(peer)).await {
                     tracing::debug!(%peer, %error, "a sync failed");
                 }
-                let _ = reach.commands.send(Command::Synced(peer)).await;
             });
         }
     }
@@ -422,8 +449,8 @@ pub(super) async fn answer_sync(
 ) {
     let peer = link.peer();
     match super::sync::accept(shared, &link, send, recv).await {
-        Ok(()) => {
-            let _ = commands.send(Command::SyncedBy(peer)).await;
+        Ok(learned) => {
+            let _ = commands.send(Command::SyncedBy(peer, learned)).await;
         }
         Err(error) => tracing::debug!(%peer, %error, "a sync that a peer began failed"),
     }
