@@ -41,7 +41,11 @@ pub fn secs(seconds: u64) -> Duration {
 /// # Panics
 /// When it takes longer.
 #[track_caller]
-pub fn within<F: Future>(limit: Duration, what: &str, future: F) -> impl Future<Output = F::Output> {
+pub fn within<F: Future>(
+    limit: Duration,
+    what: &str,
+    future: F,
+) -> impl Future<Output = F::Output> {
     let caller = Location::caller();
     async move {
         let limit = scaled(limit);

@@ -13,7 +13,6 @@ use crate::{
     discovery::{self, Discovery, DiscoveryParts},
     id::NetworkId,
     random::Random,
-    streams::{Streams, StreamsParts},
     tasks::Tasks,
     transport::{self, Options, Parts, Transport, sim::SimNet},
 };
@@ -162,20 +161,13 @@ impl NetworkBuilder {
         };
         transport.set_admission(Arc::new(Gate(discovery.clone())));
         let stream_tasks = tasks.child();
-        let streams = Streams::start(StreamsParts {
-            network_id,
-            transport: transport.clone(),
-            discovery: discovery.clone(),
-            random,
-            tasks: stream_tasks.clone(),
-        });
         transport.listen();
         let leaving = Tasks::new();
         say_goodbye(&tasks, &leaving, stream_tasks, discovery.clone(), transport.clone(), data_dir);
         let local = LocalNode::new(network_id, secret_key, transport);
         let sim = sim.map(|(net, _)| net);
         tracing::info!(node = %local.id().fmt_short(), "the node is up");
-        Ok(Network { local, discovery, streams, tasks, leaving, sim })
+        Ok(Network { local, discovery, tasks, leaving, sim })
     }
 }
 

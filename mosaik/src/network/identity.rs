@@ -63,12 +63,8 @@ impl DataDir {
     /// Written aside, synced and renamed: after a crash there is a whole key or none.
     fn write_key(&self, path: &Path, key: &SecretKey) -> io::Result<()> {
         let aside = path.with_extension("tmp");
-        let mut file = OpenOptions::new()
-            .create(true)
-            .truncate(true)
-            .write(true)
-            .mode(0o600)
-            .open(&aside)?;
+        let mut file =
+            OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(&aside)?;
         // The mode counts at creation only; an aside that was left over may have another.
         file.set_permissions(Permissions::from_mode(0o600))?;
         writeln!(file, "{}", hex(&key.to_bytes()))?;

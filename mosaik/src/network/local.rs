@@ -21,11 +21,7 @@ struct Inner {
 }
 
 impl LocalNode {
-    pub(super) fn new(
-        network_id: NetworkId,
-        secret_key: SecretKey,
-        transport: Transport,
-    ) -> Self {
+    pub(super) fn new(network_id: NetworkId, secret_key: SecretKey, transport: Transport) -> Self {
         Self(Arc::new(Inner { network_id, secret_key, transport }))
     }
 

@@ -15,17 +15,9 @@ pub use self::{
     error::{Error, NetworkError},
     local::LocalNode,
 };
-pub use crate::transport::{
-    BindError, CloseReason, Config as TransportConfig,
-};
+pub use crate::transport::{BindError, CloseReason, Config as TransportConfig};
 
-use crate::{
-    discovery::Discovery,
-    id::NetworkId,
-    streams::Streams,
-    tasks::Tasks,
-    transport::sim::SimNet,
-};
+use crate::{discovery::Discovery, id::NetworkId, tasks::Tasks, transport::sim::SimNet};
 
 /// A node's membership in one network.
 ///
@@ -49,7 +41,6 @@ use crate::{
 pub struct Network {
     local: LocalNode,
     discovery: Discovery,
-    streams: Streams,
     /// All of the node's tasks; the goodbye task cancels them when it is done.
     tasks: Tasks,
     /// Cancelled to begin the goodbye.
@@ -94,12 +85,6 @@ impl Network {
     #[must_use]
     pub fn discovery(&self) -> &Discovery {
         &self.discovery
-    }
-
-    /// Typed publish and subscribe.
-    #[must_use]
-    pub fn streams(&self) -> &Streams {
-        &self.streams
     }
 
     /// Leaves the network: ends everything that was created from this node, tells the other nodes,
