@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use tokio::time::{Instant, sleep, timeout};
 
@@ -9,13 +10,13 @@ use super::*;
 use crate::{
     id::Tag,
     transport::{
-        Admission, Config as TransportConfig, Parts, Transport,
+        Admission, CloseReason, Config as TransportConfig, Parts, Transport,
         sim::{SimConfig, SimNet},
     },
 };
 
 /// The hello with nothing but discovery's sections.
-struct Hello(Discovery);
+struct Hello(HelloSections);
 
 impl Admission for Hello {
     fn offer(&self, peer: PeerId) -> Bytes {
@@ -80,7 +81,7 @@ impl World {
             config: config.with_local(false).build().unwrap(),
         })
         .unwrap();
-        transport.set_admission(Arc::new(Hello(discovery.clone())));
+        transport.set_admission(Arc::new(Hello(discovery.hello())));
         transport.listen();
         Node { discovery, transport, tasks, transport_tasks, key }
     }
