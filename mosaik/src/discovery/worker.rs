@@ -34,6 +34,8 @@ use crate::{
 
 /// Fewer neighbours than this are too few, if there are more peers.
 const NEIGHBORS_MIN: usize = 3;
+/// How many of those that sources find are contacted at once.
+const FIRST_CONTACTS: usize = 2;
 /// How often too few neighbours are noticed.
 const HEAL_INTERVAL: Duration = Duration::from_secs(5);
 /// How often, on average, catalogs are compared with a random peer.
@@ -172,6 +174,10 @@ impl Worker {
             Command::Found(address) => self.found(address),
             Command::Unreachable(peer) => {
                 self.contacting.remove(&peer);
+                if self.overlay.neighbors().is_empty() {
+                    self.candidates.remove(&peer);
+                    self.contact_candidate();
+                }
             }
             Command::Synced(peer, learned) => {
                 self.syncing.remove(&peer);
@@ -251,7 +257,8 @@ impl Worker {
             self.candidates.pop_first();
         }
         self.candidates.insert(peer, address.clone());
-        if self.overlay.neighbors().len() + self.contacting.len() < NEIGHBORS_MIN {
+        // The first neighbours lead to more.
+        if self.overlay.neighbors().len() + self.contacting.len() < FIRST_CONTACTS {
             self.contact(address);
         }
     }
@@ -387,11 +394,17 @@ impl Worker {
             self.overlay.join(peers, now);
         }
         if neighbors.len() < NEIGHBORS_MIN {
-            let unknown = self.candidates.iter().filter(|(peer, _)| catalog.get(peer).is_none());
-            let addresses: Vec<_> = unknown.map(|(_, address)| address.clone()).collect();
-            if let Some(address) = addresses.get(self.random.below(addresses.len())) {
-                self.contact(address.clone());
-            }
+            self.contact_candidate();
+        }
+    }
+
+    /// Contacts one of those that sources have named and that are not in the catalog.
+    fn contact_candidate(&mut self) {
+        let catalog = self.shared.catalog();
+        let unknown = self.candidates.iter().filter(|(peer, _)| catalog.get(peer).is_none());
+        let addresses: Vec<_> = unknown.map(|(_, address)| address.clone()).collect();
+        if let Some(address) = addresses.get(self.random.below(addresses.len())) {
+            self.contact(address.clone());
         }
     }
 
@@ -426,13 +439,11 @@ impl Worker {
 
     /// Tells everyone that this node leaves, and waits until its neighbours have heard it.
     async fn depart(&mut self, inbound: &mut mpsc::Receiver<Inbound>) {
-        let now = Instant::now();
+        let neighbors = self.overlay.neighbors().clone();
         let departure = Announcement::Departure(Raw::from(self.shared.departure()));
-        self.overlay.announce(&departure, now);
+        self.overlay.quit(&departure, Instant::now());
         self.carry_out();
-        self.overlay.quit(now);
-        self.carry_out();
-        while self.neighbors.finish() {
+        while self.neighbors.finish(&neighbors) {
             let Some(inbound) = inbound.recv().await else { return };
             self.neighbors.hear(inbound);
         }
