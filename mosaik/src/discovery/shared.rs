@@ -3,7 +3,10 @@
 
 use std::{
     fmt,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -41,6 +44,9 @@ pub(super) struct Shared {
     catalog: watch::Sender<Catalog>,
     events: broadcast::Sender<Event>,
     refusals: Arc<Refusals>,
+    /// A sync has been completed since this node last was without neighbours: it knows what its
+    /// part of the network knows.
+    established: AtomicBool,
     /// Told when the own entry changed.
     pub(super) edited: Notify,
     on_new_start: Box<dyn Fn(&PeerId, u64) + Send + Sync>,
@@ -80,6 +86,7 @@ impl Shared {
             state: Mutex::new(Guarded { state, index: StreamIndex::default() }),
             events: broadcast::Sender::new(config.events_backlog),
             refusals: Arc::default(),
+            established: AtomicBool::new(false),
             edited: Notify::new(),
             on_new_start: Box::new(on_new_start),
         })
@@ -238,6 +245,16 @@ impl Shared {
         let local = local.clone().with_beat(Some(beat));
         guard.state.set_local(local.clone());
         local
+    }
+
+    /// Whether this node knows what its part of the network knows: what it learns after that is
+    /// news to its neighbours.
+    pub(super) fn is_established(&self) -> bool {
+        self.established.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set_established(&self, established: bool) {
+        self.established.store(established, Ordering::Relaxed);
     }
 
     pub(super) fn departure(&self) -> Departure {

@@ -58,7 +58,8 @@ pub(super) enum SyncError {
     TimedOut,
 }
 
-/// Peers of whom a sync brought news; few enough to be announced.
+/// Peers of whom a sync brought news that the neighbours may not know; few enough to be
+/// announced. A newcomer's first syncs bring none: it learns what all others know.
 pub(super) type Learned = Vec<PeerId>;
 
 /// Exchanges catalogs with a peer; when it returns, both sides have what both had.
@@ -67,7 +68,7 @@ pub(super) async fn initiate(shared: &Shared, link: &Link) -> Result<Learned, Sy
         let (send, recv) = link.open(StreamKind::Sync).await?;
         let mut exchange = Exchange::new(shared, link.peer(), send, recv);
         exchange.initiate().await?;
-        Ok(exchange.learned)
+        Ok(exchange.end())
     };
     timeout(MAX_TIME, exchange).await.unwrap_or(Err(SyncError::TimedOut))
 }
@@ -84,7 +85,7 @@ pub(super) async fn accept(
     if outcome.is_err() {
         exchange.writer.reset(CloseReason::ProtocolViolation);
     }
-    outcome.map(|()| exchange.learned)
+    outcome.map(|()| exchange.end())
 }
 
 struct Exchange<'a> {
@@ -92,7 +93,8 @@ struct Exchange<'a> {
     peer: PeerId,
     writer: MessageWriter,
     reader: MessageReader,
-    learned: Learned,
+    /// None while this node is a newcomer.
+    learned: Option<Learned>,
 }
 
 /// What came in one turn; entries and the like are merged as they come.
@@ -110,7 +112,7 @@ impl<'a> Exchange<'a> {
             peer,
             writer: MessageWriter::new(send),
             reader: MessageReader::new(recv, MAX_MESSAGE_BYTES),
-            learned: Vec::new(),
+            learned: shared.is_established().then(Vec::new),
         }
     }
 
@@ -185,11 +187,16 @@ impl<'a> Exchange<'a> {
             SyncItem::Beat(_) | SyncItem::Departure(_) => None,
         };
         let merged = self.shared.take(item);
-        if let (Some(peer), Ok(Merged::New)) = (entry_of, merged)
-            && self.learned.len() < MAX_LEARNED
+        if let (Some(learned), Some(peer), Ok(Merged::New)) = (&mut self.learned, entry_of, merged)
+            && learned.len() < MAX_LEARNED
         {
-            self.learned.push(peer);
+            learned.push(peer);
         }
+    }
+
+    fn end(self) -> Learned {
+        self.shared.set_established(true);
+        self.learned.unwrap_or_default()
     }
 
     /// Reads the other side's turn to its end.

@@ -278,10 +278,9 @@ async fn dial_joins_two_networks_of_nodes() {
     sixth.discovery.dial(fifth.id()).await;
     assert!(fifth.knows(&sixth));
     converged(&nodes, 5 * SECOND).await;
-    sleep(2 * SECOND).await;
     fifth.discovery.dial(nodes[0].id()).await;
     nodes.extend([fifth, sixth]);
-    converged(&nodes, 5 * SECOND).await;
+    converged(&nodes, SECOND).await;
 }
 
 #[tokio::test(start_paused = true)]

@@ -40,12 +40,13 @@ const FIRST_CONTACTS: usize = 2;
 const HEAL_INTERVAL: Duration = Duration::from_secs(5);
 /// How often, on average, catalogs are compared with a random peer.
 const SYNC_INTERVAL: Duration = Duration::from_secs(30);
+/// Both begin this short and double: while many nodes start at once, and after a node has lost
+/// all its neighbours, the overlay is in flux.
+const INTERVALS_FIRST: Duration = Duration::from_millis(250);
 /// How long a sync with a new contact waits: if it becomes a neighbour, one sync does for both.
 const SYNC_DELAY: Duration = Duration::from_millis(100);
 /// How much longer the side with the greater id leaves it to the other to begin.
 const SYNC_TURN: Duration = Duration::from_millis(500);
-/// A node that became a member a shorter time ago than this is a newcomer.
-const NEWCOMER: Duration = Duration::from_secs(1);
 /// How soon an entry is asked for that a beat told of; one that is under way comes sooner.
 const MISSING_DELAY: Duration = Duration::from_millis(200);
 /// Addresses from sources that are remembered.
@@ -89,8 +90,8 @@ pub(super) struct Worker {
     overlay: Overlay,
     neighbors: Neighbors,
     schedule: Schedule,
-    heal_at: Instant,
-    random_sync_at: Instant,
+    healing: Recurring,
+    random_syncs: Recurring,
     /// With whom a sync is due, and when.
     syncs_due: HashMap<PeerId, Instant>,
     /// With whom a sync is going on that this node began.
@@ -98,8 +99,6 @@ pub(super) struct Worker {
     /// Whom a source has named, and where.
     candidates: BTreeMap<PeerId, EndpointAddr>,
     contacting: HashSet<PeerId>,
-    /// Since when this node has had neighbours.
-    member_since: Option<Instant>,
 }
 
 impl Worker {
@@ -118,15 +117,14 @@ impl Worker {
             overlay: Overlay::new(shared.me(), topic, random.fork(), now),
             neighbors: Neighbors::new(reach.clone(), tasks.clone(), inbound),
             schedule: Schedule::new(now + random.jittered(config.announce_interval, jitter)),
-            heal_at: now + random.jittered(HEAL_INTERVAL, INTERVALS_JITTER),
-            random_sync_at: now + random.jittered(SYNC_INTERVAL, INTERVALS_JITTER),
+            healing: Recurring::new(now, HEAL_INTERVAL),
+            random_syncs: Recurring::new(now, SYNC_INTERVAL),
             announce_interval: config.announce_interval,
             announce_jitter: jitter,
             syncs_due: HashMap::new(),
             syncing: HashSet::new(),
             candidates: BTreeMap::new(),
             contacting: HashSet::new(),
-            member_since: None,
             shared,
             reach,
             random,
@@ -278,12 +276,8 @@ impl Worker {
     }
 
     /// Announces what a sync brought: the peer at the other end may have led to a part of the
-    /// network that our neighbours know nothing of. A newcomer learns what all others know.
+    /// network that our neighbours know nothing of.
     fn pass_on(&mut self, learned: &[PeerId], now: Instant) {
-        let is_newcomer = self.member_since.is_none_or(|since| since + NEWCOMER > now);
-        if is_newcomer || self.overlay.neighbors().len() < 2 {
-            return;
-        }
         for peer in learned {
             if let Some(entry) = self.shared.read(|state| state.record(peer)) {
                 self.overlay.announce(&Announcement::Entry(entry.to_raw()), now);
@@ -297,7 +291,7 @@ impl Worker {
     }
 
     fn next_deadline(&self) -> Instant {
-        let fixed = [self.schedule.next(), self.heal_at, self.random_sync_at];
+        let fixed = [self.schedule.next(), self.healing.at, self.random_syncs.at];
         let syncs = self
             .syncs_due
             .iter()
@@ -310,7 +304,7 @@ impl Worker {
             Instant::now() + Duration::from_micros(left.clamp(1000, 3_600_000_000))
         });
         let soonest = [self.overlay.next_timer(), syncs, expiry].into_iter().flatten();
-        soonest.chain(fixed).min().unwrap_or(self.heal_at)
+        soonest.chain(fixed).min().unwrap_or(self.healing.at)
     }
 
     fn tick(&mut self) {
@@ -318,12 +312,10 @@ impl Worker {
         self.overlay.tick(now);
         let date = self.shared.now();
         self.shared.change(|state, effects: &mut Effects| state.purge(date, effects));
-        if self.heal_at <= now {
-            self.heal_at = now + HEAL_INTERVAL;
+        if self.healing.is_due(now, &self.random) {
             self.heal(now);
         }
-        if self.random_sync_at <= now {
-            self.random_sync_at = now + self.random.jittered(SYNC_INTERVAL, INTERVALS_JITTER);
+        if self.random_syncs.is_due(now, &self.random) {
             let catalog = self.shared.catalog();
             if let Some(peer) = self.random_peers(&catalog, 1, |_| true).pop() {
                 self.want_sync(peer, now);
@@ -351,7 +343,6 @@ impl Worker {
                     Effect::Release(peer) => self.neighbors.release(peer),
                     Effect::NeighborUp(peer) => {
                         tracing::debug!(%peer, "a new neighbour");
-                        self.member_since.get_or_insert(now);
                         self.schedule.prompt(now);
                         // What passed before the neighbour was one is in its catalog by now.
                         self.want_sync(peer, now + self.turn(&peer));
@@ -359,7 +350,8 @@ impl Worker {
                     Effect::NeighborDown(peer) => {
                         tracing::debug!(%peer, "lost a neighbour");
                         if self.overlay.neighbors().is_empty() {
-                            self.member_since = None;
+                            self.shared.set_established(false);
+                            self.healing.restart(now);
                         }
                     }
                 }
@@ -447,6 +439,33 @@ impl Worker {
             let Some(inbound) = inbound.recv().await else { return };
             self.neighbors.hear(inbound);
         }
+    }
+}
+
+/// Something that recurs at intervals that double up to a longest one, with jitter.
+struct Recurring {
+    at: Instant,
+    next: Duration,
+    longest: Duration,
+}
+
+impl Recurring {
+    fn new(now: Instant, longest: Duration) -> Self {
+        Self { at: now + INTERVALS_FIRST, next: INTERVALS_FIRST * 2, longest }
+    }
+
+    fn restart(&mut self, now: Instant) {
+        *self = Self::new(now, self.longest);
+    }
+
+    /// Whether it is due; if so, its next time is set.
+    fn is_due(&mut self, now: Instant, random: &Random) -> bool {
+        if self.at > now {
+            return false;
+        }
+        self.at = now + random.jittered(self.next, INTERVALS_JITTER);
+        self.next = self.longest.min(self.next * 2);
+        true
     }
 }
 
