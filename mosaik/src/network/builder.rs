@@ -167,7 +167,7 @@ impl NetworkBuilder {
                 return Err(error.into());
             }
         };
-        transport.set_admission(Arc::new(Gate(discovery.clone())));
+        transport.set_admission(Arc::new(Gate(discovery.hello())));
         let stream_tasks = tasks.child();
         let streams = Streams::start(StreamsParts {
             transport: transport.clone(),
