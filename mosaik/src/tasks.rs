@@ -26,10 +26,7 @@ impl Tasks {
 
     /// Tasks that end with these or earlier.
     pub(crate) fn child(&self) -> Self {
-        Self {
-            token: self.token.child_token(),
-            tracker: self.tracker.clone(),
-        }
+        Self { token: self.token.child_token(), tracker: self.tracker.clone() }
     }
 
     /// Runs `future` until it ends or the owner is cancelled, whichever comes first.

@@ -1,0 +1,130 @@
+//! Dialling: one attempt a peer at a time, shared by all who want the peer.
+
+use ::iroh::EndpointAddr;
+use tokio::{
+    sync::watch,
+    time::{Instant, timeout},
+};
+
+use super::{
+    LinkEvent, Transport,
+    close::CloseReason,
+    connection::{Connection, Lane},
+    error::DialError,
+    hello::Role,
+    link::Link,
+    lock,
+};
+use crate::id::PeerId;
+
+/// The outcome of a dial that is going on.
+pub(super) type Dialling = watch::Receiver<Option<Result<Link, DialError>>>;
+
+impl Transport {
+    /// The admitted link to this peer: the one that is up, or a new one.
+    ///
+    /// Concurrent callers share one dial. Bounded by the dial timeout. Cancel safe: the dial goes
+    /// on for the others, and its link is closed as unused if there are none.
+    pub(crate) async fn connect(&self, to: EndpointAddr) -> Result<Link, DialError> {
+        if to.id == self.id() {
+            return Err(DialError::Myself);
+        }
+        if let Some(link) = self.link(&to.id) {
+            return Ok(link);
+        }
+        let peer = to.id;
+        let mut dialling = self.dialling(to);
+        match dialling.wait_for(Option::is_some).await {
+            Ok(outcome) => outcome.clone().unwrap_or(Err(DialError::ShuttingDown)),
+            Err(_) => match self.link(&peer) {
+                Some(link) => Ok(link),
+                None => Err(DialError::ShuttingDown),
+            },
+        }
+    }
+
+    /// The dial that is going on, or a new one.
+    fn dialling(&self, to: EndpointAddr) -> Dialling {
+        let mut dials = lock(&self.0.dials);
+        if let Some(dialling) = dials.get(&to.id) {
+            return dialling.clone();
+        }
+        let (outcome, dialling) = watch::channel(None);
+        dials.insert(to.id, dialling.clone());
+        let transport = self.clone();
+        self.0.tasks.spawn("transport.dial", async move {
+            let peer = to.id;
+            let result = transport.dial(to).await;
+            lock(&transport.0.dials).remove(&peer);
+            outcome.send_replace(Some(result));
+        });
+        dialling
+    }
+
+    async fn dial(&self, mut to: EndpointAddr) -> Result<Link, DialError> {
+        let limit = self.0.config.dial_timeout;
+        let deadline = Instant::now() + limit;
+        if let Some(known) = self.0.lookup.get().and_then(|lookup| lookup(&to.id)) {
+            to.addrs.extend(known.addrs);
+        }
+        // Subscribed before the dial, so that a link that goes up meanwhile is not missed.
+        let mut events = self.0.events.subscribe();
+        let attempt = self.dial_once(to.clone());
+        match tokio::time::timeout_at(deadline, attempt).await {
+            Ok(Err(DialError::Refused(CloseReason::Duplicate))) => {}
+            Ok(outcome) => return outcome,
+            Err(_) => return Err(DialError::TimedOut),
+        }
+        // Another connection to this peer is being admitted, or is up already.
+        let other = async {
+            loop {
+                if let Some(link) = self.link(&to.id) {
+                    return link;
+                }
+                match events.recv().await {
+                    Ok(LinkEvent::Up(link)) if link.peer() == to.id => return link,
+                    Err(tokio::sync::broadcast::error::RecvError::Closed) => {
+                        std::future::pending::<()>().await;
+                    }
+                    _ => {}
+                }
+            }
+        };
+        match timeout(self.0.config.hello_timeout, other).await {
+            Ok(link) => Ok(link),
+            Err(_) => Err(DialError::Refused(CloseReason::Duplicate)),
+        }
+    }
+
+    async fn dial_once(&self, to: EndpointAddr) -> Result<Link, DialError> {
+        let begun = Instant::now();
+        let connection = self.dial_lane(to.clone(), Lane::Control).await?;
+        match self.greet(&connection, Role::Dialler, begun, Some(to)).await {
+            Ok(session) => {
+                let link = session.link().clone();
+                self.0.tasks.spawn("transport.session", session.run());
+                Ok(link)
+            }
+            Err(reason) => {
+                connection.close(reason);
+                Err(DialError::Refused(reason))
+            }
+        }
+    }
+
+    pub(super) async fn dial_lane(
+        &self,
+        to: EndpointAddr,
+        lane: Lane,
+    ) -> Result<Connection, DialError> {
+        let peer: PeerId = to.id;
+        let connection = self.0.endpoint.connect(to, lane).await?;
+        // QUIC authenticates the id that was dialled; a mismatch would be a defect of the backend.
+        if connection.remote_id() == peer {
+            Ok(connection)
+        } else {
+            connection.close(CloseReason::ProtocolViolation);
+            Err(DialError::Failed("somebody else answered".into()))
+        }
+    }
+}

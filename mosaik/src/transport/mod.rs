@@ -1,0 +1,275 @@
+//! Lanes between peers: who may talk, over which connection, on which stream.
+//!
+//! Everything above this module sees admitted peers ([`Link`]) and their streams; it neither
+//! knows nor can tell whether bytes travel by QUIC (`iroh`) or in memory (`sim`).
+
+use std::{
+    collections::HashMap,
+    fmt,
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
+    time::Duration,
+};
+
+use ::iroh::{EndpointAddr, SecretKey};
+use bytes::Bytes;
+use futures::future::BoxFuture;
+use tokio::{
+    sync::{broadcast, watch},
+    time::timeout,
+};
+
+use crate::{
+    clock::Clock,
+    id::{NetworkId, PeerId},
+    random::Random,
+    tasks::Tasks,
+};
+
+mod accept;
+mod bulk;
+mod close;
+mod config;
+mod connection;
+mod dial;
+mod endpoint;
+mod error;
+mod hello;
+mod iroh;
+mod link;
+mod message;
+mod peers;
+mod session;
+pub(crate) mod sim;
+mod stream;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use self::{
+    bulk::BulkSlot,
+    error::{MessageError, OpenError, StreamError},
+    iroh::Options,
+    link::{Hold, Link},
+    message::{MessageReader, MessageWriter},
+    stream::{RecvStream, SendStream},
+};
+pub use self::{close::CloseReason, config::Config, error::DialError, iroh::BindError};
+
+use self::{
+    bulk::Tokens,
+    endpoint::Endpoint,
+    hello::{NetworkKey, Tag},
+    peers::Peers,
+};
+
+/// Events that a slow listener may fall behind; it then looks at [`Transport::links`] again.
+const EVENTS_BACKLOG: usize = 1024;
+/// How long saying goodbye to all peers may take.
+const CLOSE_TIMEOUT: Duration = Duration::from_millis(500);
+
+/// What a stream on the control lane is for: its first byte.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub(crate) enum StreamKind {
+    /// Announcements, from neighbour to neighbour.
+    Gossip = 1,
+    /// Exchange of catalogs.
+    Sync = 2,
+    /// A subscription: asked for, refused, ended here; its data flow on the bulk lane.
+    Subscribe = 3,
+}
+
+impl StreamKind {
+    pub(crate) const ALL: [Self; 3] = [Self::Gossip, Self::Sync, Self::Subscribe];
+
+    fn from_byte(byte: u8) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| *kind as u8 == byte)
+    }
+
+    /// How many streams of this kind a peer may have open towards us. QUIC's own limit is the sum
+    /// over the kinds that are served, so that many of one kind never keep another from opening.
+    const fn share(self) -> usize {
+        match self {
+            Self::Gossip | Self::Sync => 8,
+            Self::Subscribe => 4096,
+        }
+    }
+}
+
+/// What is decided about a peer in its hello; the transport carries the sections unread.
+pub(crate) trait Admission: Send + Sync + 'static {
+    /// What this node has to offer, and what it knows of the peer.
+    fn offer(&self, peer: PeerId) -> Bytes;
+    /// What the peer lacks, by its offer.
+    fn bodies(&self, peer: PeerId, offer: &[u8]) -> Result<Bytes, CloseReason>;
+    /// Takes the peer in, or says why not. No bodies: they did not come in time.
+    fn admit(&self, peer: PeerId, offer: &[u8], bodies: &[u8]) -> Result<(), CloseReason>;
+}
+
+/// A link went up or down.
+#[derive(Clone, Debug)]
+pub(crate) enum LinkEvent {
+    Up(Link),
+    Down { peer: PeerId, reason: CloseReason },
+}
+
+type Handler = Arc<dyn Fn(Link, SendStream, RecvStream) -> BoxFuture<'static, ()> + Send + Sync>;
+type Lookup = dyn Fn(&PeerId) -> Option<EndpointAddr> + Send + Sync;
+
+/// What a transport is made of.
+#[derive(Debug)]
+pub(crate) struct Parts {
+    pub(crate) network: NetworkId,
+    pub(crate) secret_key: SecretKey,
+    /// Microseconds since 1970 at which this run of the node began.
+    pub(crate) start: u64,
+    pub(crate) config: Config,
+    pub(crate) clock: Clock,
+    pub(crate) random: Random,
+    pub(crate) tasks: Tasks,
+}
+
+/// The node's connections. Clones share them.
+#[derive(Clone)]
+pub(crate) struct Transport(Arc<Inner>);
+
+struct Inner {
+    id: PeerId,
+    start: u64,
+    key: NetworkKey,
+    config: Config,
+    clock: Clock,
+    tasks: Tasks,
+    endpoint: Endpoint,
+    peers: Mutex<Peers>,
+    dials: Mutex<HashMap<PeerId, dial::Dialling>>,
+    handlers: Mutex<HashMap<StreamKind, Handler>>,
+    admission: OnceLock<Arc<dyn Admission>>,
+    lookup: OnceLock<Arc<Lookup>>,
+    events: broadcast::Sender<LinkEvent>,
+    tokens: Arc<Tokens>,
+}
+
+impl Transport {
+    /// Binds a node's sockets; nothing is accepted before [`Transport::listen`].
+    pub(crate) async fn bind(parts: Parts, options: Options) -> Result<Self, BindError> {
+        let endpoint = iroh::Endpoint::bind(options, &parts.config, &parts.tasks).await?;
+        Ok(Self::new(parts, Endpoint::Iroh(endpoint)))
+    }
+
+    /// A node on a simulated network.
+    pub(crate) fn simulated(parts: Parts, net: &sim::SimNet) -> Self {
+        let endpoint = sim::Endpoint::bind(parts.secret_key.public(), net.clone());
+        Self::new(parts, Endpoint::Sim(endpoint))
+    }
+
+    fn new(parts: Parts, endpoint: Endpoint) -> Self {
+        Self(Arc::new(Inner {
+            id: parts.secret_key.public(),
+            start: parts.start,
+            key: NetworkKey::new(&parts.network),
+            config: parts.config,
+            clock: parts.clock,
+            tasks: parts.tasks,
+            endpoint,
+            peers: Mutex::default(),
+            dials: Mutex::default(),
+            handlers: Mutex::default(),
+            admission: OnceLock::new(),
+            lookup: OnceLock::new(),
+            events: broadcast::Sender::new(EVENTS_BACKLOG),
+            tokens: Arc::new(Tokens::new(parts.random)),
+        }))
+    }
+
+    /// Who judges hellos; must be set before [`Transport::listen`].
+    pub(crate) fn set_admission(&self, admission: Arc<dyn Admission>) {
+        // Set once, by the network that owns this transport.
+        let _ = self.0.admission.set(admission);
+    }
+
+    /// Where peers are found that are dialled by id alone.
+    pub(crate) fn set_lookup(&self, lookup: Arc<Lookup>) {
+        let _ = self.0.lookup.set(lookup);
+    }
+
+    /// From now on streams of this kind are given to `handler`, each in a task of its own.
+    pub(crate) fn serve<F, Fut>(&self, kind: StreamKind, handler: F)
+    where
+        F: Fn(Link, SendStream, RecvStream) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = ()> + Send + 'static,
+    {
+        let handler: Handler =
+            Arc::new(move |link, send, recv| Box::pin(handler(link, send, recv)));
+        lock(&self.0.handlers).insert(kind, handler);
+        for link in self.links() {
+            self.allow_streams(&link);
+        }
+    }
+
+    pub(crate) fn id(&self) -> PeerId {
+        self.0.id
+    }
+
+    /// When this run of the node began, in microseconds since 1970.
+    pub(crate) fn start(&self) -> u64 {
+        self.0.start
+    }
+
+    /// The node's own addresses, as they change.
+    pub(crate) fn addr(&self) -> watch::Receiver<EndpointAddr> {
+        self.0.endpoint.addr()
+    }
+
+    /// The iroh endpoint, if this node is on that backend.
+    pub(crate) fn iroh_endpoint(&self) -> Option<&::iroh::Endpoint> {
+        match &self.0.endpoint {
+            Endpoint::Iroh(endpoint) => Some(endpoint.inner()),
+            Endpoint::Sim(_) => None,
+        }
+    }
+
+    /// The link to a peer, if one is up.
+    pub(crate) fn link(&self, peer: &PeerId) -> Option<Link> {
+        lock(&self.0.peers).link(peer).filter(|link| !link.is_closed())
+    }
+
+    /// All links that are up.
+    pub(crate) fn links(&self) -> Vec<Link> {
+        lock(&self.0.peers).links()
+    }
+
+    /// Links that go up or down from now on.
+    pub(crate) fn events(&self) -> broadcast::Receiver<LinkEvent> {
+        self.0.events.subscribe()
+    }
+
+    /// A newer run of the peer was heard of: connections to older ones are closed at once, since
+    /// nothing can be dialled under that id while one is open.
+    pub(crate) fn saw_incarnation(&self, peer: &PeerId, start: u64) {
+        lock(&self.0.peers).supersede(peer, start);
+    }
+
+    /// Tells all peers that this node leaves, and frees its sockets; bounded to half a second.
+    pub(crate) async fn close(&self) {
+        for link in self.links() {
+            link.close(CloseReason::GracefulShutdown);
+        }
+        if timeout(CLOSE_TIMEOUT, self.0.endpoint.close()).await.is_err() {
+            tracing::debug!("the endpoint took too long to close");
+        }
+    }
+
+    fn holds(&self, peer: &PeerId) -> Option<Tag> {
+        lock(&self.0.peers).holds(peer)
+    }
+}
+
+impl fmt::Debug for Transport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Transport").field("id", &self.0.id).finish_non_exhaustive()
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
