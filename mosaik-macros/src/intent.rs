@@ -51,7 +51,7 @@ impl Intent {
             Self::Default { .. } => {
                 let private = krate.private();
                 let text = self.text_tokens(krate);
-                quote!(#private::hash(#text))
+                quote!(#private::UniqueId::hash_str(#text))
             }
         }
     }
@@ -86,6 +86,6 @@ impl Id {
     pub(crate) fn tokens(&self, krate: &CratePath) -> TokenStream {
         let private = krate.private();
         let hex = &self.0;
-        quote!(#private::id(#hex))
+        quote!(#private::UniqueId::from_hex_or_hash(#hex))
     }
 }

@@ -11,7 +11,7 @@ fn parses(tokens: TokenStream) -> Result<String, String> {
 #[test]
 fn text_is_hashed() {
     let hash = blake3::hash(b"prices").to_hex();
-    let expected = format!("::mosaik::private::id(\"{hash}\")");
+    let expected = format!("::mosaik::private::UniqueId::from_hex_or_hash(\"{hash}\")");
     assert_eq!(parses(quote!(::mosaik, unique_id, "prices")), Ok(expected));
 }
 
