@@ -5,6 +5,7 @@ mod fmt;
 mod id;
 pub mod primitives;
 mod random;
+mod runtime;
 mod schema;
 mod tasks;
 mod transport;

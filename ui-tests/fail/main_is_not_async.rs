@@ -1,0 +1,6 @@
+use mosaik::Network;
+
+#[mosaik::main]
+fn main(network: Network) {
+    drop(network);
+}

@@ -1,0 +1,6 @@
+use mosaik::Network;
+
+#[mosaik::network_test(sim = true)]
+async fn a(network: Network) {}
+
+fn main() {}

@@ -1,0 +1,9 @@
+use mosaik::Network;
+
+#[mosaik::network_test(sim, seeds = 0)]
+async fn a(network: Network) {}
+
+#[mosaik::network_test(sim, seed = "lucky", seeds = -3)]
+async fn b(network: Network) {}
+
+fn main() {}
