@@ -1,5 +1,22 @@
-//! temp
-use bytes::Bytes;
-use serde::{Serialize, de::DeserializeOwned};
-pub(crate) fn encode<T: Serialize + ?Sized>(v: &T) -> Result<Bytes, postcard::Error> { postcard::to_stdvec(v).map(Bytes::from) }
-pub(crate) fn decode<T: DeserializeOwned>(b: &[u8]) -> Result<T, postcard::Error> { postcard::from_bytes(b) }
+//! What travels: which types, in which encoding, and what they look like on the wire.
+
+mod codec;
+mod datum;
+mod decode;
+mod encoded;
+mod fingerprint;
+mod identity;
+mod shape;
+mod std_types;
+mod trace;
+
+#[cfg(test)]
+mod tests;
+
+pub use codec::{EncodeError, decode, encode, encode_into};
+pub use datum::{Datum, Payload};
+pub use decode::DecodeError;
+pub use encoded::Encoded;
+pub use identity::Identity;
+pub use shape::{Fingerprint, Schema};
+pub use trace::schema_of;
