@@ -3,7 +3,7 @@
 use proc_macro2::TokenStream;
 use quote::quote;
 use syn::{
-    Attribute, FnArg, Result, ReturnType, Signature, Token, Type, Visibility,
+    Attribute, FnArg, Ident, Result, ReturnType, Signature, Type, Visibility,
     parse::{Parse, ParseStream},
     visit_mut::VisitMut,
 };
@@ -79,13 +79,23 @@ impl EntryFn {
     }
 
     /// The user's function under a name of ours, to stand inside of the generated one.
-    pub(crate) fn inner(&self, name: &syn::Ident) -> TokenStream {
-        let Signature { asyncness, inputs, output, .. } = &self.sig;
-        let fn_token: &Token![fn] = &self.sig.fn_token;
+    pub(crate) fn inner(&self, name: &Ident) -> TokenStream {
+        let Signature { asyncness, fn_token, inputs, output, .. } = &self.sig;
         let body = &self.body;
         quote! {
             #[allow(clippy::unused_async)]
             #asyncness #fn_token #name(#inputs) #output #body
         }
+    }
+
+    /// A function of that name that only keeps the body in sight, after an error in the signature.
+    pub(crate) fn unsound(&self, inner_name: &Ident) -> TokenStream {
+        let (attrs, vis, name) = (&self.attrs, &self.vis, &self.sig.ident);
+        // With `self` the compiler would complain once more.
+        let inner = self.sig.receiver().is_none().then(|| {
+            let inner = self.inner(inner_name);
+            quote!(#[allow(dead_code)] #inner)
+        });
+        quote!(#(#attrs)* #vis fn #name() { #inner })
     }
 }

@@ -4,21 +4,29 @@ use proc_macro2::TokenStream;
 use quote::{ToTokens, quote};
 use syn::{
     Attribute, Data, DeriveInput, Expr, Field, Lit, Meta, Path, Token, Type, TypeArray,
-    TypeReference,
+    TypeReference, parse_quote,
     punctuated::Punctuated,
     visit_mut::{VisitMut, visit_type_array_mut, visit_type_path_mut},
 };
 
-use crate::{crate_path::CratePath, errors::Errors};
+use crate::{crate_path::CratePath, errors::Errors, type_item::TypeItem};
 
 /// serde implements its traits for arrays up to this length.
 const LONGEST_ARRAY: u64 = 32;
 
-/// The derives to add; none when serde is off or the user wrote them.
+/// What makes an item serde's.
 pub(crate) struct Derives {
     serialize: bool,
     deserialize: bool,
-    set_crate: bool,
+    form: Form,
+}
+
+/// How the missing traits are given.
+enum Form {
+    /// By serde's derives; the flag says whether they are told where serde is.
+    Derived { set_crate: bool },
+    /// By impls without content, after an error that serde's derives would repeat in other words.
+    StandIns,
 }
 
 impl Derives {
@@ -30,43 +38,112 @@ impl Derives {
         errors: &mut Errors,
     ) -> Self {
         check_attributes(input, errors);
-        if !enabled {
-            return Self { serialize: false, deserialize: false, set_crate: false };
-        }
-        for field in fields(&input.data) {
-            check_field(field, errors);
-        }
         let derived = derived_names(&input.attrs);
-        let serialize = !derived.iter().any(|name| name == "Serialize");
-        let deserialize = !derived.iter().any(|name| name == "Deserialize");
-        let adds = serialize || deserialize;
-        let set_crate = adds && !serde_metas(&input.attrs).any(|m| m.path().is_ident("crate"));
-        if set_crate && krate.is_dollar_crate() {
+        let missing = |name: &str| enabled && !derived.iter().any(|known| known == name);
+        let (serialize, deserialize) = (missing("Serialize"), missing("Deserialize"));
+        let set_crate = !serde_metas(&input.attrs).any(|meta| meta.path().is_ident("crate"));
+        let before = errors.count();
+        if enabled {
+            for field in fields(&input.data) {
+                check_field(field, errors);
+            }
+        }
+        if (serialize || deserialize) && set_crate && krate.is_dollar_crate() {
             errors.at(
                 krate.path(),
                 "serde takes no `$crate`: write `serde = false` and the serde derives, or name \
                  mosaik by a path that begins with `::`",
             );
-            return Self { serialize: false, deserialize: false, set_crate: false };
         }
-        Self { serialize, deserialize, set_crate }
+        let form = match errors.count() == before {
+            true => Form::Derived { set_crate },
+            false => Form::StandIns,
+        };
+        Self { serialize, deserialize, form }
     }
 
-    /// The attributes to put above the item.
-    pub(crate) fn tokens(&self, krate: &CratePath) -> TokenStream {
-        let private = krate.private();
-        let names = [
-            self.serialize.then(|| quote!(#private::serde::Serialize)),
-            self.deserialize.then(|| quote!(#private::serde::Deserialize)),
-        ];
-        let names = names.into_iter().flatten().collect::<Vec<_>>();
-        if names.is_empty() {
-            return TokenStream::new();
+    /// The item with what it lacks.
+    pub(crate) fn apply(&self, item: &TypeItem, krate: &CratePath) -> TokenStream {
+        let tokens = &item.tokens;
+        if !self.serialize && !self.deserialize {
+            return tokens.clone();
         }
-        let path = krate.serde();
-        let set_crate = self.set_crate.then(|| quote!(#[serde(crate = #path)]));
-        quote!(#[derive(#(#names),*)] #set_crate)
+        match self.form {
+            Form::Derived { set_crate } => {
+                let derives = self.derives(set_crate, krate);
+                quote!(#derives #tokens)
+            }
+            Form::StandIns => {
+                let item = without_serde(&item.input);
+                let stand_ins = self.stand_ins(&item, krate);
+                quote!(#item #stand_ins)
+            }
+        }
     }
+
+    fn derives(&self, set_crate: bool, krate: &CratePath) -> TokenStream {
+        let private = krate.private();
+        let serialize = self.serialize.then(|| quote!(#private::serde::Serialize,));
+        let deserialize = self.deserialize.then(|| quote!(#private::serde::Deserialize,));
+        let path = krate.serde();
+        let set_crate = set_crate.then(|| quote!(#[serde(crate = #path)]));
+        quote!(#[derive(#serialize #deserialize)] #set_crate)
+    }
+
+    fn stand_ins(&self, item: &DeriveInput, krate: &CratePath) -> TokenStream {
+        let private = krate.private();
+        let name = &item.ident;
+        let (impl_generics, type_generics, bounds) = item.generics.split_for_impl();
+        let serialize = self.serialize.then(|| {
+            quote! {
+                impl #impl_generics #private::serde::Serialize for #name #type_generics #bounds {
+                    fn serialize<__S: #private::serde::Serializer>(
+                        &self,
+                        _: __S,
+                    ) -> #private::core::result::Result<__S::Ok, __S::Error> {
+                        loop {}
+                    }
+                }
+            }
+        });
+        let mut generics = item.generics.clone();
+        generics.params.insert(0, parse_quote!('__de));
+        let (impl_generics, ..) = generics.split_for_impl();
+        let deserialize = self.deserialize.then(|| {
+            quote! {
+                impl #impl_generics #private::serde::Deserialize<'__de> for #name #type_generics
+                #bounds
+                {
+                    fn deserialize<__D: #private::serde::Deserializer<'__de>>(
+                        _: __D,
+                    ) -> #private::core::result::Result<Self, __D::Error> {
+                        loop {}
+                    }
+                }
+            }
+        });
+        quote!(#serialize #deserialize)
+    }
+}
+
+/// The item without the attributes that only serde's derives understand.
+fn without_serde(item: &DeriveInput) -> DeriveInput {
+    let mut item = item.clone();
+    let strip = |attrs: &mut Vec<Attribute>| {
+        attrs.retain(|attr| flatten(attr.meta.clone()).is_empty());
+    };
+    strip(&mut item.attrs);
+    match &mut item.data {
+        Data::Struct(data) => data.fields.iter_mut().for_each(|field| strip(&mut field.attrs)),
+        Data::Enum(data) => {
+            for variant in &mut data.variants {
+                strip(&mut variant.attrs);
+                variant.fields.iter_mut().for_each(|field| strip(&mut field.attrs));
+            }
+        }
+        Data::Union(_) => {}
+    }
+    item
 }
 
 fn fields(data: &Data) -> Vec<&Field> {

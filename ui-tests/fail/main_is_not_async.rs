@@ -1,6 +1,4 @@
-use mosaik::Network;
-
 #[mosaik::main]
-fn main(network: Network) {
+fn main(network: mosaik::Network) {
     drop(network);
 }

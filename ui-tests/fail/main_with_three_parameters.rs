@@ -1,4 +1,2 @@
-use mosaik::Network;
-
 #[mosaik::main]
-async fn main(network: Network, args: u8, more: u8) {}
+async fn main(_network: mosaik::Network, _args: u8, _more: u8) {}

@@ -1,6 +1,4 @@
-use mosaik::Network;
-
 #[mosaik::network_test(sim = true)]
-async fn a(network: Network) {}
+async fn a(network: mosaik::Network) {}
 
 fn main() {}

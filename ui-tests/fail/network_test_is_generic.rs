@@ -1,6 +1,4 @@
-use mosaik::Network;
-
 #[mosaik::network_test]
-async fn a<const N: usize>(nodes: [Network; N]) {}
+async fn a<const N: usize>(nodes: [mosaik::Network; N]) {}
 
 fn main() {}

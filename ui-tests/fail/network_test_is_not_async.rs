@@ -1,7 +1,5 @@
-use mosaik::Network;
-
 #[mosaik::network_test]
-fn a(network: Network) {
+fn a(network: mosaik::Network) {
     drop(network);
 }
 

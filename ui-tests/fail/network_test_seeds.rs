@@ -1,9 +1,7 @@
-use mosaik::Network;
-
 #[mosaik::network_test(sim, seeds = 0)]
-async fn a(network: Network) {}
+async fn a(network: mosaik::Network) {}
 
 #[mosaik::network_test(sim, seed = "lucky", seeds = -3)]
-async fn b(network: Network) {}
+async fn b(network: mosaik::Network) {}
 
 fn main() {}

@@ -12,11 +12,13 @@ use crate::errors::Errors;
 
 pub(crate) fn data(attribute: TokenStream, item: TokenStream) -> TokenStream {
     let mut errors = Errors::default();
-    let input = parse::parse(attribute, item.clone(), &mut errors);
-    let derives = input.map(|input| {
-        let model = model::model(input, &mut errors);
-        model.derives.tokens(&model.krate)
-    });
+    let expanded = match parse::parse(attribute, item.clone(), &mut errors) {
+        Some(input) => {
+            let model = model::model(input, &mut errors);
+            model.derives.apply(&model.item, &model.krate)
+        }
+        None => item,
+    };
     let errors = errors.into_tokens();
-    quote!(#derives #item #errors)
+    quote!(#expanded #errors)
 }

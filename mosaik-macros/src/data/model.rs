@@ -1,10 +1,11 @@
 //! What `#[data]` adds.
 
 use super::parse::Input;
-use crate::{crate_path::CratePath, errors::Errors, serde_attrs::Derives};
+use crate::{crate_path::CratePath, errors::Errors, serde_attrs::Derives, type_item::TypeItem};
 
 pub(super) struct Model {
     pub(super) krate: CratePath,
+    pub(super) item: TypeItem,
     pub(super) derives: Derives,
 }
 
@@ -17,5 +18,5 @@ pub(super) fn model(input: Input, errors: &mut Errors) -> Model {
         );
     }
     let derives = Derives::plan(&input.item.input, true, &input.krate, errors);
-    Model { krate: input.krate, derives }
+    Model { krate: input.krate, item: input.item, derives }
 }

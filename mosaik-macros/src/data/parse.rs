@@ -9,7 +9,7 @@ use crate::{
     type_item::TypeItem,
 };
 
-const SPEC: Spec = Spec { attribute: "data", intent: false, keys: &[Key::CRATE] };
+const SPEC: Spec = Spec { attribute: "mosaik::data", intent: false, keys: &[Key::CRATE] };
 
 pub(super) struct Input {
     pub(super) krate: CratePath,

@@ -51,6 +51,6 @@ fn what_is_no_type_passes_through() {
             fn f() {}
         ),
     );
-    assert_eq!(messages(expansion.clone()), ["`#[data]` goes on a struct or an enum"]);
+    assert_eq!(messages(expansion.clone()), ["`#[mosaik::data]` goes on a struct or an enum"]);
     assert!(pretty(expansion).starts_with("fn f() {}"));
 }

@@ -149,14 +149,9 @@ fn configured(
     if let (Some(only), Some(end)) = (only, ends)
         && only != end
     {
-        errors.at(
-            key,
-            format!(
-                "`{key}` is the {}'s to apply here, and only the {} is declared",
-                end.name(),
-                only.name()
-            ),
-        );
+        let does = if key == "require" { "is checked by" } else { "configures" };
+        let (end, only) = (end.name(), only.name());
+        errors.at(key, format!("this {does} the {end}, and only the {only} is declared"));
         return None;
     }
     Some(all)

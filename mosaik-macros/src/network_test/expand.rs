@@ -9,12 +9,12 @@ use super::model::Model;
 pub(super) fn expand(model: &Model) -> TokenStream {
     let private = model.krate.private();
     let inner_name = Ident::new("__mosaik_test", Span::mixed_site());
+    if !model.sound {
+        return model.function.unsound(&inner_name);
+    }
     let inner = model.function.inner(&inner_name);
     let (attrs, vis, name) =
         (&model.function.attrs, &model.function.vis, &model.function.sig.ident);
-    if !model.sound {
-        return quote!(#(#attrs)* #vis fn #name() { #[allow(dead_code)] #inner });
-    }
     let scenario = scenario(model);
     let output = model.function.output();
     let nodes = Ident::new("nodes", Span::mixed_site());

@@ -11,8 +11,10 @@ use crate::{
 };
 
 pub(super) fn expand(model: &Model) -> TokenStream {
-    let derives = model.derives.as_ref().map(|derives| derives.tokens(&model.channel.krate));
-    let item = &model.item;
+    let item = match &model.derives {
+        Some(derives) => derives.apply(&model.item, &model.channel.krate),
+        None => model.item.tokens.clone(),
+    };
     let rest = model.sound.then(|| {
         let datum = match &model.channel.id {
             ChannelId::OfSelf(intent) => Some(datum_impls(&model.channel, intent)),
@@ -21,7 +23,7 @@ pub(super) fn expand(model: &Model) -> TokenStream {
         let channel = model.channel.expand();
         quote!(#datum #channel)
     });
-    quote!(#derives #item #rest)
+    quote!(#item #rest)
 }
 
 /// `Identity` gives the id in const, folded over the parameters; `Datum` carries the type.

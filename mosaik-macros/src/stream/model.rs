@@ -14,7 +14,7 @@ use crate::{
 
 /// What to write above and below the item.
 pub(super) struct Model {
-    pub(super) item: TokenStream,
+    pub(super) item: TypeItem,
     pub(super) derives: Option<Derives>,
     pub(super) channel: Channel,
     /// Whether the impls make sense: after a structural error they would only add noise.
@@ -46,7 +46,7 @@ pub(super) fn model(input: Input, errors: &mut Errors) -> Model {
         constructors: input.constructors,
         krate: input.krate,
     };
-    Model { item: input.item.tokens, derives, channel, sound }
+    Model { item: input.item, derives, channel, sound }
 }
 
 /// A second name for a type is declared on a struct that holds nothing.

@@ -19,7 +19,7 @@ const ONLINE_WHEN: &str = "online_when = |c| c.minimum_of(2)";
 const SIDE: &[Key] = &[Key::exprs("require", REQUIRE), Key::expr("online_when", ONLINE_WHEN)];
 
 const SPEC: Spec = Spec {
-    attribute: "stream",
+    attribute: "mosaik::stream",
     intent: true,
     keys: &[
         Key::expr("buffer", "buffer = 1024"),

@@ -97,7 +97,7 @@ fn a_wrong_option_does_not_take_the_stream_away() {
 }
 
 #[test]
-fn a_structural_error_leaves_the_item_and_its_derives() {
+fn a_structural_error_leaves_the_item_and_what_makes_it_serdes() {
     let expansion = stream(
         quote!("a"),
         quote!(
@@ -160,4 +160,16 @@ fn sixty_four_hex_digits_are_the_id_itself() {
         ),
     ));
     assert!(expansion.contains(&format!("\"{}\"", "ab".repeat(32))), "{expansion}");
+}
+
+#[test]
+fn fields_that_serde_refuses_get_impls_that_stand_in() {
+    let item = quote! {
+        #[derive(Debug, serde::Serialize)]
+        struct A<T> {
+            #[serde(rename = "b")]
+            a: [T; 64],
+        }
+    };
+    assert_snapshot!(pretty(crate::data::data(quote!(), item)));
 }

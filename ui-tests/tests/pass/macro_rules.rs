@@ -20,7 +20,6 @@ macro_rules! named {
         struct $name;
 
         mod declared {
-            use super::*;
             mosaik::declare::stream!(pub $name = $datum, $intent, buffer_size: $buffer);
         }
     };
