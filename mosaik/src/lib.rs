@@ -28,3 +28,7 @@ pub use mosaik_macros::main;
 #[cfg(feature = "macros")]
 pub use mosaik_macros::{data, network_test, stream};
 pub use schema::Datum;
+
+mod stub;
+pub use stub::{Network, discovery, streams};
+pub use streams::{StreamProducer, StreamConsumer, ProducerOf, ConsumerOf, Criteria};

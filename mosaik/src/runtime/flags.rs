@@ -4,6 +4,8 @@ use std::{ffi::OsString, net::SocketAddr, path::PathBuf};
 
 use clap::{ArgAction, ArgMatches, Args as _, Command, FromArgMatches as _};
 
+use crate::discovery::Bootstrap;
+
 // A doc comment on the struct would replace what the program says about itself in `--help`.
 #[derive(clap::Args, Debug, Clone, Default, PartialEq, Eq)]
 #[command(next_help_heading = "Network")]
@@ -20,7 +22,7 @@ pub(crate) struct Flags {
     /// Node to meet first: its id, its ticket, or id@host:port; may be repeated [env:
     /// MOSAIK_BOOTSTRAP, separated by commas]
     #[arg(long, id = "mosaik-bootstrap", value_name = "NODE", action = ArgAction::Append)]
-    pub(crate) bootstrap: Vec<String>,
+    pub(crate) bootstrap: Vec<Bootstrap>,
 
     /// File with this node's secret key, 64 hexadecimal digits [env: MOSAIK_SECRET_KEY_FILE]
     #[arg(long, id = "mosaik-secret-key-file", value_name = "FILE")]
@@ -95,6 +97,8 @@ mod tests {
 
     use super::*;
 
+    const ID: &str = "3b6a27bcceb6a42d62a3a8d02a6f0d73653215771de243a63ac048a18b59da29";
+
     /// My own program
     #[derive(Parser, Debug, PartialEq, Eq)]
     #[command(name = "app", version = "7")]
@@ -127,13 +131,15 @@ mod tests {
     #[test]
     fn both_kinds_of_flags_are_read_from_one_line() {
         let (flags, args) = parse_as::<Plain>(
-            "app --network a --nickname ann --bootstrap x --bootstrap y -vv --tag t \
-             --bind 127.0.0.1:4 --bind [::1]:5 --offline",
+            &format!(
+                "app --network a --nickname ann --bootstrap {ID}@a:1 --bootstrap {ID} -vv --tag t \
+                 --bind 127.0.0.1:4 --bind [::1]:5 --offline"
+            ),
         )
         .unwrap();
         assert_eq!(args.nickname.as_deref(), Some("ann"));
         assert_eq!(flags.network.as_deref(), Some("a"));
-        assert_eq!(flags.bootstrap, ["x", "y"]);
+        assert_eq!(flags.bootstrap, [format!("{ID}@a:1"), ID.into()].map(|n| n.parse().unwrap()));
         assert_eq!(flags.bind.len(), 2);
         assert_eq!((flags.verbose, flags.offline), (2, true));
     }
@@ -169,7 +175,9 @@ mod tests {
 
     #[test]
     fn a_wrong_value_names_its_flag() {
-        let error = parse_as::<Plain>("app --bind nowhere").unwrap_err().to_string();
-        assert!(error.contains("--bind <ADDR>"), "{error}");
+        for (flag, name) in [("--bind", "--bind <ADDR>"), ("--bootstrap", "--bootstrap <NODE>")] {
+            let error = parse_as::<Plain>(&format!("app {flag} nowhere")).unwrap_err().to_string();
+            assert!(error.contains(name), "{error}");
+        }
     }
 }

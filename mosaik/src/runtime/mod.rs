@@ -5,15 +5,30 @@
 //! need none of it.
 
 #[cfg(feature = "main")]
+mod current;
+#[cfg(feature = "main")]
 mod flags;
 #[cfg(feature = "main")]
 mod logging;
 #[cfg(feature = "main")]
 mod outcome;
 #[cfg(feature = "main")]
+mod parameters;
+#[cfg(feature = "main")]
 mod program;
 #[cfg(feature = "main")]
 mod settings;
-
 #[cfg(feature = "main")]
-pub use program::Program;
+mod signals;
+#[cfg(feature = "main")]
+mod start;
+pub mod testing;
+
+/// What the expansion of `#[mosaik::main]` calls.
+#[cfg(feature = "main")]
+pub mod main {
+    pub use super::{
+        program::Program,
+        start::{run, run_with_args, run_with_network},
+    };
+}

@@ -11,14 +11,19 @@ use std::{
 
 use iroh::SecretKey;
 
-use super::{Program, flags::Flags};
-use crate::id::Tag;
+use super::{flags::Flags, program::Program};
+use crate::{
+    Network,
+    discovery::{self, Bootstrap},
+    id::Tag,
+    network::{self, NetworkError, read_key},
+};
 
 /// How the node is to be built.
 pub(crate) struct Settings {
     pub(crate) network: String,
     pub(crate) network_secret: Option<String>,
-    pub(crate) bootstrap: Vec<String>,
+    pub(crate) bootstrap: Vec<Bootstrap>,
     pub(crate) secret_key: Option<SecretKey>,
     pub(crate) bind: Vec<SocketAddr>,
     pub(crate) advertise: Vec<SocketAddr>,
@@ -38,11 +43,14 @@ pub(crate) enum SettingsError {
     #[error("the environment variable {name} is `{value}`, which is no {expected}")]
     Value { name: &'static str, value: String, expected: &'static str },
 
-    #[error("cannot read {what} from {}", path.display())]
-    Read { what: &'static str, path: PathBuf, source: io::Error },
+    #[error("cannot read the network's secret from {}", path.display())]
+    ReadSecret { path: PathBuf, source: io::Error },
 
-    #[error("{} holds no {what}", path.display())]
-    Content { what: &'static str, path: PathBuf },
+    #[error("{} holds no secret", path.display())]
+    NoSecret { path: PathBuf },
+
+    #[error(transparent)]
+    SecretKey(NetworkError),
 }
 
 impl Settings {
@@ -68,17 +76,43 @@ impl Settings {
             },
             network_secret,
             bootstrap: or_else(flags.bootstrap, || env.list("MOSAIK_BOOTSTRAP", "node"))?,
-            secret_key: key_file.map(|path| read_key(&path)).transpose()?,
+            secret_key: key_file
+                .map(|path| read_key(&path).map_err(SettingsError::SecretKey))
+                .transpose()?,
             bind: or_else(flags.bind, || env.list("MOSAIK_BIND", "socket address"))?,
             advertise: or_else(flags.advertise, || env.list("MOSAIK_ADVERTISE", "socket address"))?,
             tags: program.tags.iter().copied().chain(tags).collect(),
             offline: flags.offline || env.flag("MOSAIK_OFFLINE")?,
             data_dir: flags.data_dir.or(env.path("MOSAIK_DATA_DIR")),
-            log: match (flags.verbose, env.text("MOSAIK_LOG")?) {
+            log: match (flags.verbose, env.text("MOSAIK_LOG")?.or(env.text("RUST_LOG")?)) {
                 (0, Some(filter)) => filter,
                 (verbose, _) => log_filter(verbose),
             },
         })
+    }
+}
+
+impl Settings {
+    /// Starts the node.
+    pub(super) async fn build(self) -> Result<Network, NetworkError> {
+        let discovery =
+            discovery::Config::builder().with_tags(self.tags).with_bootstrap(self.bootstrap);
+        let mut builder = Network::builder(self.network.as_str()).with_discovery(discovery);
+        if let Some(secret) = self.network_secret {
+            builder = builder.secret(secret);
+        }
+        if let Some(key) = self.secret_key {
+            builder = builder.with_secret_key(key);
+        }
+        if let Some(path) = self.data_dir {
+            builder = builder.data_dir(path);
+        }
+        if self.offline {
+            builder = builder.offline();
+        }
+        builder = self.bind.into_iter().fold(builder, network::NetworkBuilder::bind);
+        builder = self.advertise.into_iter().fold(builder, network::NetworkBuilder::advertise);
+        builder.build().await
     }
 }
 
@@ -156,25 +190,12 @@ impl<F: Fn(&str) -> Option<OsString>> Env<F> {
 }
 
 /// A file's text without the line end that editors put there.
-fn read(what: &'static str, path: &Path) -> Result<String, SettingsError> {
-    fs::read_to_string(path)
-        .map(|text| text.trim_end_matches(['\r', '\n']).to_owned())
-        .map_err(|source| SettingsError::Read { what, path: path.to_owned(), source })
-}
-
 fn read_secret(path: &Path) -> Result<String, SettingsError> {
-    let what = "the network's secret";
-    Some(read(what, path)?)
+    let text = fs::read_to_string(path)
+        .map_err(|source| SettingsError::ReadSecret { path: path.to_owned(), source })?;
+    Some(text.trim_end_matches(['\r', '\n']).to_owned())
         .filter(|secret| !secret.is_empty())
-        .ok_or_else(|| SettingsError::Content { what: "secret", path: path.to_owned() })
-}
-
-fn read_key(path: &Path) -> Result<SecretKey, SettingsError> {
-    let text = read("the node's secret key", path)?;
-    text.parse().map_err(|_| SettingsError::Content {
-        what: "secret key, which is 64 hexadecimal digits",
-        path: path.to_owned(),
-    })
+        .ok_or_else(|| SettingsError::NoSecret { path: path.to_owned() })
 }
 
 impl fmt::Debug for Settings {
@@ -198,6 +219,12 @@ mod tests {
     use std::io::Write;
 
     use super::*;
+
+    const ID: &str = "3b6a27bcceb6a42d62a3a8d02a6f0d73653215771de243a63ac048a18b59da29";
+
+    fn node(host: &str) -> Bootstrap {
+        format!("{ID}{host}").parse().unwrap()
+    }
 
     fn resolve(flags: Flags, env: &[(&str, &str)]) -> Result<Settings, SettingsError> {
         let program = Program::new("app").tag("built-in");
@@ -227,7 +254,7 @@ mod tests {
             &[
                 ("MOSAIK_NETWORK", "net"),
                 ("MOSAIK_NETWORK_SECRET", "hush"),
-                ("MOSAIK_BOOTSTRAP", "a, b,"),
+                ("MOSAIK_BOOTSTRAP", &format!("{ID}, {ID}@a:1,")),
                 ("MOSAIK_BIND", "127.0.0.1:1,[::1]:2"),
                 ("MOSAIK_TAG", "x"),
                 ("MOSAIK_OFFLINE", "true"),
@@ -237,7 +264,7 @@ mod tests {
         .unwrap();
         assert_eq!(settings.network, "net");
         assert_eq!(settings.network_secret.as_deref(), Some("hush"));
-        assert_eq!(settings.bootstrap, ["a", "b"]);
+        assert_eq!(settings.bootstrap, [node(""), node("@a:1")]);
         assert_eq!(settings.bind.len(), 2);
         assert_eq!(settings.tags, [Tag::from("built-in"), Tag::from("x")]);
         assert!(settings.offline);
@@ -250,20 +277,20 @@ mod tests {
         let flags = Flags {
             network: Some("flag".to_owned()),
             network_secret_file: Some(secret.path().to_owned()),
-            bootstrap: vec!["c".to_owned()],
+            bootstrap: vec![node("@c:3")],
             verbose: 1,
             ..Flags::default()
         };
         let env = [
             ("MOSAIK_NETWORK", "net"),
             ("MOSAIK_NETWORK_SECRET", "hush"),
-            ("MOSAIK_BOOTSTRAP", "a"),
+            ("MOSAIK_BOOTSTRAP", ID),
             ("MOSAIK_LOG", "warn"),
         ];
         let settings = resolve(flags, &env).unwrap();
         assert_eq!(settings.network, "flag");
         assert_eq!(settings.network_secret.as_deref(), Some("from the file"));
-        assert_eq!(settings.bootstrap, ["c"]);
+        assert_eq!(settings.bootstrap, [node("@c:3")]);
         assert!(settings.log.starts_with("debug"));
         assert!(!format!("{settings:?}").contains("from the file"));
     }
@@ -280,9 +307,9 @@ mod tests {
         assert_eq!(settings.secret_key.unwrap().to_bytes(), key.to_bytes());
 
         let error = resolve(flags(file("nonsense").path()), &[]).unwrap_err();
-        assert!(matches!(error, SettingsError::Content { .. }), "{error}");
+        assert!(matches!(error, SettingsError::SecretKey(_)), "{error}");
         let error = resolve(flags(Path::new("/nowhere/key")), &[]).unwrap_err();
-        assert!(matches!(error, SettingsError::Read { .. }), "{error}");
+        assert!(matches!(error, SettingsError::SecretKey(_)), "{error}");
     }
 
     #[test]
