@@ -3,10 +3,13 @@
 mod clock;
 #[cfg(feature = "macros")]
 pub mod declare;
+pub mod discovery;
 mod fmt;
 mod id;
 #[cfg(feature = "macros")]
 mod macros;
+mod many;
+pub mod network;
 pub mod primitives;
 #[cfg(feature = "macros")]
 #[doc(hidden)]
@@ -21,14 +24,14 @@ mod transport;
 pub use bytes::{Bytes, BytesMut};
 #[cfg(feature = "main")]
 pub use clap;
+pub use futures;
+pub use iroh;
+pub use iroh::{SecretKey, Signature};
 
 pub use id::{Digest, NetworkId, PeerId, StreamId, Tag, UniqueId};
 #[cfg(feature = "main")]
 pub use mosaik_macros::main;
 #[cfg(feature = "macros")]
 pub use mosaik_macros::{data, network_test, stream};
+pub use network::Network;
 pub use schema::Datum;
-
-mod stub;
-pub use stub::{Network, discovery, streams};
-pub use streams::{StreamProducer, StreamConsumer, ProducerOf, ConsumerOf, Criteria};

@@ -6,6 +6,9 @@
 //!
 //! The recipe is part of the protocol: golden digests in the tests keep it.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::HashMap;
 
 use super::shape::{Content, Field, Fingerprint, Leaf, Parts, Shape, Variant, VariantContent};

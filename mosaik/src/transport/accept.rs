@@ -28,7 +28,8 @@ impl Transport {
                 let stranger = transport.clone();
                 transport.0.tasks.spawn("transport.incoming", async move {
                     let begun = Instant::now();
-                    let established = timeout(stranger.0.config.hello_timeout, incoming.establish());
+                    let established =
+                        timeout(stranger.0.config.hello_timeout, incoming.establish());
                     let Ok(Some((lane, connection))) = established.await else { return };
                     match lane {
                         Lane::Control => stranger.welcome(connection, begun, slot).await,

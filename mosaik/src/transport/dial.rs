@@ -20,6 +20,14 @@ use crate::id::PeerId;
 /// The outcome of a dial that is going on.
 pub(super) type Dialling = watch::Receiver<Option<Result<Link, DialError>>>;
 
+async fn outcome_of(mut dialling: Dialling) -> Result<Link, DialError> {
+    match dialling.wait_for(Option::is_some).await {
+        Ok(outcome) => outcome.clone().unwrap_or(Err(DialError::ShuttingDown)),
+        // The dialling task ended without an outcome.
+        Err(_) => Err(DialError::ShuttingDown),
+    }
+}
+
 impl Transport {
     /// The admitted link to this peer: the one that is up, or a new one.
     ///
@@ -32,23 +40,23 @@ impl Transport {
         if let Some(link) = self.link(&to.id) {
             return Ok(link);
         }
-        let peer = to.id;
-        let mut dialling = self.dialling(to);
-        match dialling.wait_for(Option::is_some).await {
-            Ok(outcome) => outcome.clone().unwrap_or(Err(DialError::ShuttingDown)),
-            Err(_) => match self.link(&peer) {
-                Some(link) => Ok(link),
-                None => Err(DialError::ShuttingDown),
-            },
+        let (dialling, ours) = self.dialling(&to);
+        match outcome_of(dialling).await {
+            // That dial may have gone to other addresses than ours.
+            Err(DialError::TimedOut | DialError::NoAddress | DialError::Failed(_)) if !ours => {
+                outcome_of(self.dialling(&to).0).await
+            }
+            outcome => outcome,
         }
     }
 
-    /// The dial that is going on, or a new one.
-    fn dialling(&self, to: EndpointAddr) -> Dialling {
+    /// The dial to this peer that is going on, or a new one; and whether it is new.
+    fn dialling(&self, to: &EndpointAddr) -> (Dialling, bool) {
         let mut dials = lock(&self.0.dials);
         if let Some(dialling) = dials.get(&to.id) {
-            return dialling.clone();
+            return (dialling.clone(), false);
         }
+        let to = to.clone();
         let (outcome, dialling) = watch::channel(None);
         dials.insert(to.id, dialling.clone());
         let transport = self.clone();
@@ -58,7 +66,7 @@ impl Transport {
             lock(&transport.0.dials).remove(&peer);
             outcome.send_replace(Some(result));
         });
-        dialling
+        (dialling, true)
     }
 
     async fn dial(&self, mut to: EndpointAddr) -> Result<Link, DialError> {

@@ -35,11 +35,6 @@ impl Endpoint {
         }
     }
 
-    /// Whether a peer can be dialled by its id alone.
-    pub(super) fn finds_by_id(&self) -> bool {
-        matches!(self, Self::Sim(_))
-    }
-
     /// The next connection attempt; `None` once the endpoint is closed.
     pub(super) async fn accept(&self) -> Option<Incoming> {
         match self {

@@ -139,7 +139,7 @@ pub(super) struct Greeted {
     pub(super) writer: MessageWriter,
 }
 
-/// Runs one end of the hello. On an error the caller closes the connection with the reason.
+/// Runs one end of the hello. If it fails, the connection is closed with the reason.
 pub(super) async fn greet(
     party: &Party<'_>,
     conn: &Connection,
@@ -151,11 +151,18 @@ pub(super) async fn greet(
     };
     let reader = MessageReader::new(recv, OPENING_LIMIT);
     let mut talk = Talk { party, conn, reader, writer: MessageWriter::new(send) };
-    let claim = match role {
-        Role::Dialler => talk.dial().await?,
-        Role::Acceptor => talk.accept().await?,
+    let outcome = match role {
+        Role::Dialler => talk.dial().await,
+        Role::Acceptor => talk.accept().await,
     };
-    Ok(Greeted { claim, reader: talk.reader, writer: talk.writer })
+    match outcome {
+        Ok(claim) => Ok(Greeted { claim, reader: talk.reader, writer: talk.writer }),
+        Err(reason) => {
+            // Before the streams are dropped, or the peer would see their reset first.
+            conn.close(reason);
+            Err(reason)
+        }
+    }
 }
 
 struct Talk<'a> {

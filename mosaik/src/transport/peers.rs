@@ -33,6 +33,15 @@ struct Place {
     connection: Connection,
 }
 
+impl Place {
+    fn close(&self, reason: CloseReason) {
+        match &self.admitted {
+            Some((_, link)) => link.close(reason),
+            None => self.connection.close(reason),
+        }
+    }
+}
+
 impl Peers {
     pub(super) fn link(&self, peer: &PeerId) -> Option<Link> {
         self.places.get(peer)?.admitted.as_ref().map(|(_, link)| link.clone())
@@ -97,7 +106,7 @@ impl Peers {
         if let Some(old) = self.places.insert(claim.peer, place) {
             let newer = old.start < claim.start;
             let reason = if newer { CloseReason::Superseded } else { CloseReason::Duplicate };
-            old.connection.close(reason);
+            old.close(reason);
         }
     }
 
@@ -121,9 +130,10 @@ impl Peers {
 
     /// Connections to a run of the peer that began before `start` are of no use any more.
     pub(super) fn supersede(&mut self, peer: &PeerId, start: u64) {
-        if let Some(place) = self.places.get(peer).filter(|place| place.start < start) {
-            place.connection.close(CloseReason::Superseded);
-            self.places.remove(peer);
+        if self.places.get(peer).is_some_and(|place| place.start < start)
+            && let Some(place) = self.places.remove(peer)
+        {
+            place.close(CloseReason::Superseded);
         }
     }
 }

@@ -73,6 +73,9 @@ type Collections = (Vec<(u64, String)>, BTreeMap<String, Vec<u8>>, HashMap<i32, 
 type Foreign = (IpAddr, SocketAddrV4, std::result::Result<u8, String>, [u8; 32]);
 
 proptest! {
+    // Debug builds make large strings slowly.
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
     #[test]
     fn our_own_types_decode_as_with_postcard(value in samples()) {
         agrees(&value);

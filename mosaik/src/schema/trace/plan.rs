@@ -1,6 +1,14 @@
 //! What has been learnt in the passes so far, and how the next one will answer.
 
-use std::collections::{HashMap, HashSet};
+mod fields;
+mod variants;
+
+use std::collections::HashMap;
+
+use fields::FieldsPlan;
+use variants::VariantPlan;
+
+pub(super) use variants::{VariantAsked, VariantState};
 
 use crate::schema::shape::Leaf;
 
@@ -76,46 +84,6 @@ pub(super) struct NamedType {
     base: Option<u32>,
 }
 
-#[derive(Debug, Default)]
-pub(super) struct VariantPlan {
-    pub(super) asked: Option<VariantAsked>,
-    pub(super) state: VariantState,
-    /// It was entered for an enum below it, in vain.
-    stuck: bool,
-}
-
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) enum VariantState {
-    #[default]
-    Untried,
-    Built,
-    /// Nothing that could be given built a value. It may yet once some enum has a base.
-    Failed,
-    /// The type has no variant of this number: serde lists aliases among the names.
-    Absent,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum VariantAsked {
-    Unit,
-    Newtype,
-    Tuple(u32),
-    Struct(&'static [&'static str]),
-}
-
-/// How the fields of a struct, or of a variant, are given.
-#[derive(Debug, Default)]
-pub(super) struct FieldsPlan {
-    /// The visitor takes sequences only.
-    pub(super) as_seq: bool,
-    /// Fields that cannot be built and are left out.
-    refused: HashSet<u32>,
-    /// Other names of fields.
-    pub(super) aliases: HashSet<u32>,
-    /// Is given before all others, so that aliases of it show.
-    first: Option<u32>,
-}
-
 /// The value given last, which is suspected first when something above refuses.
 #[derive(Debug, Clone, Copy)]
 struct Given {
@@ -153,7 +121,7 @@ impl Plan {
         let revisited = std::mem::take(&mut self.revisited);
         if !self.progress {
             for &(ty, variant) in &revisited {
-                self.types[ty].variants[variant as usize].stuck = true;
+                self.variant_stuck(ty, variant);
             }
         }
         let worth_while = self.pass == 0 || self.progress || !revisited.is_empty();
@@ -202,8 +170,16 @@ impl Plan {
         }
     }
 
+    /// Gives something up, but only when passes bring nothing new as it is: what is below may fail
+    /// and yet show another variant each time.
+    fn give_up(&mut self, change: impl FnOnce(&mut Self)) {
+        if !self.progress && self.revisited.is_empty() {
+            self.change(change);
+        }
+    }
+
     pub(super) fn leave_empty(&mut self, place: PlaceId) {
-        self.change(|plan| plan.places[place].left_empty = true);
+        self.give_up(|plan| plan.places[place].left_empty = true);
     }
 
     // Leaves.
@@ -283,169 +259,5 @@ impl Plan {
         self.types.push(NamedType { key, explored_in: 0, variants, base: None });
         self.type_ids.insert(key, id);
         id
-    }
-
-    // Enums.
-
-    /// Which variant to give: of a type that is explored one that has not been tried, or one that
-    /// leads to an enum with such a variant; else one that is known to work.
-    pub(super) fn choose_variant(&mut self, ty: TypeId, explore: bool) -> Option<u32> {
-        let variants = &self.types[ty].variants;
-        if explore {
-            let untried = variants.iter().position(|it| it.state == VariantState::Untried);
-            if let Some(variant) = untried {
-                return Some(variant as u32);
-            }
-            let leading = (0..variants.len() as u32).find(|&variant| {
-                !variants[variant as usize].stuck
-                    && self.leads_to_untried(Group::Variant(ty, variant), &mut HashSet::new())
-            });
-            if let Some(variant) = leading {
-                self.revisited.push((ty, variant));
-                return Some(variant);
-            }
-        }
-        self.types[ty].base
-    }
-
-    /// Whether exploring the group would come to an enum with an untried variant.
-    fn leads_to_untried(&self, group: Group, seen: &mut HashSet<TypeId>) -> bool {
-        self.places_of(group).any(|place| match self.places[place].asked {
-            Some(Asked::Named(ty)) => {
-                self.types[ty].explored_in != self.pass
-                    && seen.insert(ty)
-                    && self.type_leads_to_untried(ty, seen)
-            }
-            Some(Asked::Option | Asked::Seq | Asked::Map | Asked::Tuple(_)) => {
-                !self.places[place].left_empty && self.leads_to_untried(Group::Inside(place), seen)
-            }
-            Some(Asked::Leaf(_) | Asked::Dynamic) | None => false,
-        })
-    }
-
-    fn type_leads_to_untried(&self, ty: TypeId, seen: &mut HashSet<TypeId>) -> bool {
-        let variants = &self.types[ty].variants;
-        variants.iter().any(|variant| variant.state == VariantState::Untried)
-            || self.leads_to_untried(Group::Type(ty), seen)
-            || (0..variants.len() as u32)
-                .any(|variant| self.leads_to_untried(Group::Variant(ty, variant), seen))
-    }
-
-    /// The places of a group come into being in order, one after the other or with gaps where
-    /// fields are left out.
-    fn places_of(&self, group: Group) -> impl Iterator<Item = PlaceId> {
-        (0..self.group_len(group)).filter_map(move |index| self.find_place(group, index))
-    }
-
-    fn group_len(&self, group: Group) -> u32 {
-        let of_fields = |names: &[&str]| names.len() as u32;
-        match group {
-            Group::Root => 1,
-            Group::Inside(place) => match self.places[place].asked {
-                Some(Asked::Tuple(len)) => len,
-                _ => 2,
-            },
-            Group::Type(ty) => match self.types[ty].key.form {
-                Form::Newtype => 1,
-                Form::Tuple(len) => len,
-                Form::Struct(names) => of_fields(names),
-                Form::Enum(_) => 0,
-            },
-            Group::Variant(ty, variant) => match self.types[ty].variants[variant as usize].asked {
-                Some(VariantAsked::Newtype) => 1,
-                Some(VariantAsked::Tuple(len)) => len,
-                Some(VariantAsked::Struct(names)) => of_fields(names),
-                Some(VariantAsked::Unit) | None => 0,
-            },
-        }
-    }
-
-    pub(super) fn note_variant(&mut self, ty: TypeId, variant: u32, asked: VariantAsked) {
-        let known = &mut self.types[ty].variants[variant as usize].asked;
-        if known.is_none() {
-            *known = Some(asked);
-            self.progress = true;
-        }
-    }
-
-    pub(super) fn variant_absent(&mut self, ty: TypeId, variant: u32) {
-        self.change(|plan| {
-            plan.types[ty].variants[variant as usize].state = VariantState::Absent;
-        });
-    }
-
-    pub(super) fn variant_built(&mut self, ty: TypeId, variant: u32) {
-        let plan = &mut self.types[ty].variants[variant as usize];
-        if plan.state != VariantState::Built {
-            plan.state = VariantState::Built;
-            self.progress = true;
-        }
-        if self.types[ty].base.is_none() {
-            self.types[ty].base = Some(variant);
-            self.retry_all();
-        }
-    }
-
-    pub(super) fn variant_failed(&mut self, ty: TypeId, variant: u32) {
-        if self.types[ty].variants[variant as usize].state == VariantState::Untried {
-            self.change(|plan| {
-                plan.types[ty].variants[variant as usize].state = VariantState::Failed;
-            });
-        }
-    }
-
-    /// An enum has its first value: what failed for want of it gets another chance.
-    fn retry_all(&mut self) {
-        for variant in self.types.iter_mut().flat_map(|ty| &mut ty.variants) {
-            if variant.state == VariantState::Failed {
-                variant.state = VariantState::Untried;
-            }
-        }
-        self.places.iter_mut().for_each(|place| place.left_empty = false);
-        self.fields.values_mut().for_each(|fields| fields.refused.clear());
-        self.progress = true;
-    }
-
-    // Fields.
-
-    pub(super) fn fields(&mut self, group: Group) -> &mut FieldsPlan {
-        self.fields.entry(group).or_default()
-    }
-
-    pub(super) fn is_alias(&self, group: Group, field: u32) -> bool {
-        self.fields.get(&group).is_some_and(|fields| fields.aliases.contains(&field))
-    }
-
-    /// The visitor did not even ask for the first field: it does not take maps.
-    pub(super) fn feed_as_seq(&mut self, group: Group) {
-        self.change(|plan| plan.fields(group).as_seq = true);
-    }
-
-    pub(super) fn field_refused(&mut self, group: Group, field: u32) {
-        self.change(|plan| {
-            plan.fields(group).refused.insert(field);
-        });
-    }
-
-    /// `field` turned out to be one that was given before: either this name is an alias or, if it
-    /// is the true name, an earlier one was, which shows when the true one is given first.
-    pub(super) fn field_given_before(&mut self, group: Group, field: u32, is_true_name: bool) {
-        self.change(|plan| {
-            let fields = plan.fields(group);
-            if is_true_name && fields.first != Some(field) {
-                fields.first = Some(field);
-            } else {
-                fields.aliases.insert(field);
-            }
-        });
-    }
-}
-
-impl FieldsPlan {
-    /// Which of `count` fields to give, and in which order.
-    pub(super) fn order(&self, count: u32) -> Vec<u32> {
-        let given = |field: &u32| !self.aliases.contains(field) && !self.refused.contains(field);
-        let rest = (0..count).filter(|field| self.first != Some(*field));
-        self.first.into_iter().chain(rest).filter(given).collect()
     }
 }

@@ -71,6 +71,10 @@ impl Connection {
     }
 
     pub(in crate::transport) fn close(&self, reason: CloseReason) {
+        // On a closed connection it would overwrite the reason that the peer gave.
+        if self.is_closed() {
+            return;
+        }
         self.0.close(VarInt::from_u32(reason.code()), reason.to_string().as_bytes());
     }
 

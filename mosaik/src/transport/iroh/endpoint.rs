@@ -5,8 +5,8 @@ use std::{collections::BTreeSet, net::SocketAddr, sync::Arc, time::Duration};
 use iroh::{
     EndpointAddr, NetReportConfig, RelayMode, SecretKey, TransportAddr, Watcher,
     endpoint::{
-        self, ConnectOptions, ConnectWithOptsError, ConnectingError, IdleTimeout,
-        PortmapperConfig, QuicTransportConfig, ServerConfig, VarInt, presets,
+        self, ConnectOptions, ConnectWithOptsError, ConnectingError, IdleTimeout, PortmapperConfig,
+        QuicTransportConfig, ServerConfig, VarInt, presets,
     },
 };
 use thiserror::Error;
@@ -101,8 +101,7 @@ impl Endpoint {
         to: EndpointAddr,
         lane: Lane,
     ) -> Result<Connection, DialError> {
-        let options =
-            ConnectOptions::new().with_transport_config(quic_config(&self.config, lane));
+        let options = ConnectOptions::new().with_transport_config(quic_config(&self.config, lane));
         let connecting = self
             .inner
             .connect_with_opts(to, lane.alpn(), options)
@@ -160,9 +159,7 @@ fn asks_for(incoming: &endpoint::Incoming, lane: Lane) -> bool {
 
 fn builder(options: &Options, config: &Config) -> Result<endpoint::Builder, BindError> {
     let mut builder = match &options.relays {
-        Some(mode) => {
-            endpoint::Endpoint::builder(presets::N0).relay_mode(mode.clone())
-        }
+        Some(mode) => endpoint::Endpoint::builder(presets::N0).relay_mode(mode.clone()),
         None => endpoint::Endpoint::builder(presets::Minimal)
             .relay_mode(RelayMode::Disabled)
             .portmapper_config(PortmapperConfig::Disabled)

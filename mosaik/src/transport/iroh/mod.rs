@@ -4,6 +4,6 @@ mod connection;
 mod endpoint;
 
 pub(super) use connection::{Connection, RecvStream, SendStream};
-pub(crate) use endpoint::Options;
 pub use endpoint::BindError;
+pub(crate) use endpoint::Options;
 pub(super) use endpoint::{Endpoint, Incoming};

@@ -75,7 +75,9 @@ impl SimNet {
     /// Cuts every link between nodes of different groups; a node in no group keeps all of its.
     pub(crate) fn partition(&self, groups: &[Vec<PeerId>]) {
         for (i, group) in groups.iter().enumerate() {
-            for (a, b) in groups[i + 1..].iter().flatten().flat_map(|b| group.iter().map(move |a| (a, b))) {
+            for (a, b) in
+                groups[i + 1..].iter().flatten().flat_map(|b| group.iter().map(move |a| (a, b)))
+            {
                 self.cut(*a, *b);
             }
         }

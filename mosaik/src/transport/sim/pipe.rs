@@ -112,6 +112,9 @@ impl SendStream {
     }
 
     fn end_with(&self, reason: Option<CloseReason>) {
+        if self.end.closed_now().is_some() {
+            return;
+        }
         let arrival = self.end.arrival();
         self.pipe.lock().end.get_or_insert((arrival, reason));
         self.pipe.wake_all();
@@ -198,7 +201,7 @@ impl RecvStream {
     }
 
     pub(in crate::transport) fn stop(&mut self, reason: CloseReason) {
-        if !std::mem::replace(&mut self.done, true) {
+        if !std::mem::replace(&mut self.done, true) && self.end.closed_now().is_none() {
             let arrival = self.end.arrival();
             let mut state = self.pipe.lock();
             state.stopped.get_or_insert((arrival, reason));

@@ -1,0 +1,163 @@
+//! Discovery's sections of the hello: two nodes that meet exchange their entries before anything
+//! else, so that whoever is admitted is known.
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use super::{
+    catalog::Merged, entry::RawEntry, refusal::Refusal, shared::Shared, version::PeerEntryVersion,
+};
+use crate::{id::PeerId, transport::CloseReason};
+
+/// What each side says of itself and of what it knows of the other.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Offer {
+    version: PeerEntryVersion,
+    digest: [u8; 32],
+    /// The version of the other's entry that is known already.
+    known: Option<PeerEntryVersion>,
+}
+
+/// What this node offers to a peer that it meets.
+pub(super) fn offer(shared: &Shared, peer: &PeerId) -> Bytes {
+    let offer = shared.read(|state| Offer {
+        version: state.local().update_version(),
+        digest: *state.local().digest().as_bytes(),
+        known: state.record(peer).map(|entry| entry.update_version()),
+    });
+    encode(&offer)
+}
+
+/// What the peer lacks, by its offer: this node's entry with a sign of life, or nothing.
+pub(super) fn bodies(shared: &Shared, their_offer: &[u8]) -> Result<Bytes, CloseReason> {
+    let offer: Offer = decode(their_offer)?;
+    let local = shared.local();
+    let lacks = offer.known != Some(local.update_version());
+    Ok(encode(&lacks.then(|| local.to_raw())))
+}
+
+/// Takes in the peer's entry.
+///
+/// An entry that does not come in time, or is dated in the future, is no reason to turn the peer
+/// away: it may come later by other ways. One that is forged or somebody else's is.
+pub(super) fn admit(
+    shared: &Shared,
+    peer: &PeerId,
+    their_offer: &[u8],
+    their_bodies: &[u8],
+) -> Result<(), CloseReason> {
+    let offer: Offer = decode(their_offer)?;
+    if their_bodies.is_empty() {
+        return Ok(());
+    }
+    let Some(raw) = decode::<Option<RawEntry>>(their_bodies)? else { return Ok(()) };
+    let entry = shared.counted(shared.verify(raw)).map_err(|_| CloseReason::ProtocolViolation)?;
+    if entry.id() != peer || *entry.digest().as_bytes() != offer.digest {
+        shared.refusals().count(Refusal::Forged);
+        return Err(CloseReason::ProtocolViolation);
+    }
+    match shared.merge(super::catalog::Input::Entry(entry)) {
+        Ok(Merged::New | Merged::Known | Merged::Missing(_)) => {}
+        Err(refusal) => tracing::debug!(%peer, %refusal, "the entry of a peer was refused"),
+    }
+    Ok(())
+}
+
+fn encode<T: Serialize>(section: &T) -> Bytes {
+    postcard::to_stdvec(section).expect("writing plain data to memory cannot fail").into()
+}
+
+fn decode<T: for<'de> Deserialize<'de>>(section: &[u8]) -> Result<T, CloseReason> {
+    postcard::from_bytes(section).map_err(|_| CloseReason::ProtocolViolation)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use iroh::SecretKey;
+
+    use super::*;
+    use crate::{clock::Clock, discovery::config::Config};
+
+    fn node(seed: u8, network: &str) -> Shared {
+        let key = SecretKey::from_bytes(&[seed; 32]);
+        let clock = Clock::system();
+        let start = crate::discovery::version::micros(clock.now());
+        let address = key.public().into();
+        Shared::new(network.into(), key, clock, &Config::default(), start, address, |_, _| {})
+            .unwrap()
+    }
+
+    /// Both sides of the sections; what each side says of the other.
+    fn meet(a: &Shared, b: &Shared) -> [Result<(), CloseReason>; 2] {
+        let offers = [offer(a, &b.me()), offer(b, &a.me())];
+        let bodies_a = bodies(a, &offers[1]).unwrap();
+        let bodies_b = bodies(b, &offers[0]).unwrap();
+        assert!(offers[0].len() <= 1024);
+        [admit(a, &b.me(), &offers[1], &bodies_b), admit(b, &a.me(), &offers[0], &bodies_a)]
+    }
+
+    #[tokio::test]
+    async fn two_nodes_that_meet_know_each_other() {
+        let (a, b) = (node(1, "net"), node(2, "net"));
+        assert_eq!(meet(&a, &b), [Ok(()), Ok(())]);
+        assert!(a.catalog().get(&b.me()).is_some() && b.catalog().get(&a.me()).is_some());
+        // The second time, nothing needs to be told.
+        let again = offer(&b, &a.me());
+        let nothing = bodies(&a, &again).unwrap();
+        assert_eq!(nothing.len(), 1);
+        a.edit(|entry| entry.add_tags("new")).unwrap();
+        assert_eq!(meet(&a, &b), [Ok(()), Ok(())]);
+        assert_eq!(b.catalog().get(&a.me()).unwrap().tags().len(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_peer_that_shows_the_entry_of_another_is_turned_away() {
+        let (a, b, c) = (node(1, "net"), node(2, "net"), node(3, "net"));
+        let offer_of_c = offer(&c, &a.me());
+        let bodies_of_c = bodies(&c, &offer(&a, &c.me())).unwrap();
+        let refused = admit(&a, &b.me(), &offer_of_c, &bodies_of_c);
+        assert_eq!(refused, Err(CloseReason::ProtocolViolation));
+        assert_eq!(a.refusals().of(Refusal::Forged), 1);
+        assert_eq!(a.catalog().peers_count(), 0);
+    }
+
+    #[tokio::test]
+    async fn garbage_is_turned_away_and_missing_bodies_are_not() {
+        let (a, b) = (node(1, "net"), node(2, "net"));
+        let offer_of_b = offer(&b, &a.me());
+        assert_eq!(admit(&a, &b.me(), &offer_of_b, &[]), Ok(()));
+        assert!(admit(&a, &b.me(), &offer_of_b, b"\x01garbage").is_err());
+        assert!(admit(&a, &b.me(), b"", &[]).is_err());
+        assert!(bodies(&a, b"garbage").is_err());
+    }
+
+    #[tokio::test]
+    async fn an_edit_is_visible_at_once_and_counts_the_version_up() {
+        let a = node(1, "net");
+        let before = a.catalog().local().update_version();
+        a.edit(|entry| entry).unwrap();
+        assert!(a.catalog().local().update_version() > before);
+        a.edit(|entry| entry.add_streams("s")).unwrap();
+        assert_eq!(a.catalog().local().streams().len(), 1);
+        let beat_time = a.local().beat().map(|beat| beat.time());
+        assert!(beat_time.is_some());
+        tokio::time::timeout(Duration::from_secs(1), a.edited.notified()).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn feeding_tells_whether_it_brought_anything_and_makes_no_event() {
+        let (a, b, foreign) = (node(1, "net"), node(2, "net"), node(3, "other"));
+        let mut events = a.events();
+        let mut catalog = a.catalog_watch();
+        catalog.borrow_and_update();
+        assert!(a.feed(b.local()));
+        assert!(catalog.has_changed().unwrap());
+        assert!(!a.feed(b.local()));
+        assert!(!a.feed(foreign.local()));
+        assert!(!a.feed(a.local()));
+        assert!(events.try_recv().is_err());
+        assert_eq!(a.refusals().of(Refusal::Foreign), 1);
+    }
+}

@@ -1,0 +1,138 @@
+//! What two catalogs have to tell each other: a summary of each, then only what differs.
+
+use std::collections::HashMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::State;
+use crate::{
+    discovery::{
+        beat::{Beat, Departure, Raw},
+        entry::RawEntry,
+        version::PeerEntryVersion,
+    },
+    id::PeerId,
+};
+
+/// What one side knows about one peer, in about 60 bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Summary {
+    pub(crate) peer: PeerId,
+    version: PeerEntryVersion,
+    /// The date of the last beat, 0 without one.
+    beat: u64,
+    /// The peer has departed at this version.
+    departed: bool,
+}
+
+/// A wish for what the other side knows better.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Want {
+    pub(crate) peer: PeerId,
+    /// The version that the asking side has.
+    version: Option<PeerEntryVersion>,
+}
+
+/// One thing that the other side lacks.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) enum SyncItem {
+    Entry(RawEntry),
+    Beat(Raw<Beat>),
+    Departure(Raw<Departure>),
+}
+
+impl SyncItem {
+    /// How many bytes this takes in a message, at most.
+    pub(crate) fn weight(&self) -> usize {
+        match self {
+            Self::Entry(entry) => entry.weight(),
+            Self::Beat(_) | Self::Departure(_) => 160,
+        }
+    }
+}
+
+impl State {
+    /// What this side knows, for the other one to compare.
+    pub(crate) fn summary(&self) -> Vec<Summary> {
+        let local = Summary {
+            peer: *self.local().id(),
+            version: self.local().update_version(),
+            beat: self.local().beat().map_or(0, Beat::time),
+            departed: false,
+        };
+        let known = self.known().keys().filter_map(|peer| self.summary_of(peer));
+        std::iter::once(local).chain(known).collect()
+    }
+
+    fn summary_of(&self, peer: &PeerId) -> Option<Summary> {
+        let known = self.known().get(peer)?;
+        let (version, departed) = match (known.entry(), known.departed_version()) {
+            (Some(entry), _) => (entry.update_version(), false),
+            (None, Some(version)) => (version, true),
+            (None, None) => return None,
+        };
+        let beat = known.beat().map_or(0, Beat::time);
+        Some(Summary { peer: *peer, version, beat, departed })
+    }
+
+    /// What the other side lacks, and what it knows better, by its summary. Nothing is told to
+    /// `other` about itself.
+    pub(crate) fn compare(&self, other: &PeerId, theirs: &[Summary]) -> (Vec<SyncItem>, Vec<Want>) {
+        let by_peer: HashMap<&PeerId, &Summary> =
+            theirs.iter().map(|summary| (&summary.peer, summary)).collect();
+        let mine = self.summary();
+        let lacking = mine
+            .iter()
+            .filter(|mine| mine.peer != *other)
+            .filter(|mine| match by_peer.get(&mine.peer) {
+                Some(theirs) => mine.tells_more_than(theirs),
+                None => true,
+            })
+            .filter_map(|mine| {
+                let version = by_peer.get(&mine.peer).and_then(|theirs| theirs.entry_version());
+                self.item(&Want { peer: mine.peer, version })
+            })
+            .collect();
+        let mine: HashMap<&PeerId, &Summary> =
+            mine.iter().map(|summary| (&summary.peer, summary)).collect();
+        let wants = theirs
+            .iter()
+            .filter(|theirs| theirs.peer != *self.local().id())
+            .filter(|theirs| match mine.get(&theirs.peer) {
+                Some(mine) => theirs.tells_more_than(mine),
+                None => true,
+            })
+            .map(|theirs| Want {
+                peer: theirs.peer,
+                version: mine.get(&theirs.peer).and_then(|mine| mine.entry_version()),
+            })
+            .collect();
+        (lacking, wants)
+    }
+
+    /// The answer to a wish: the least that brings the other side up to date.
+    pub(crate) fn item(&self, want: &Want) -> Option<SyncItem> {
+        if let Some(record) = self.record(&want.peer) {
+            return Some(match record.beat() {
+                Some(beat) if Some(record.update_version()) == want.version => {
+                    SyncItem::Beat(Raw::from(beat.clone()))
+                }
+                _ => SyncItem::Entry(record.to_raw()),
+            });
+        }
+        let departure = self.known().get(&want.peer)?.departure()?;
+        Some(SyncItem::Departure(Raw::from(departure.clone())))
+    }
+}
+
+impl Summary {
+    /// Whether this side has something to tell about the peer that the other has not.
+    fn tells_more_than(&self, other: &Self) -> bool {
+        let rank = |summary: &Self| (summary.version, summary.departed, summary.beat);
+        rank(self) > rank(other)
+    }
+
+    fn entry_version(&self) -> Option<PeerEntryVersion> {
+        (!self.departed).then_some(self.version)
+    }
+}

@@ -1,0 +1,117 @@
+//! All that is known about one peer: three values that each only grow.
+
+use std::cmp::max;
+
+use crate::discovery::{
+    beat::{Beat, Departure},
+    entry::SignedPeerEntry,
+    version::PeerEntryVersion,
+};
+
+/// The newest entry, beat and departure of one peer, where a departure swallows the entries and
+/// beats that it ends. Joining in any order gives the same value.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Known {
+    entry: Option<SignedPeerEntry>,
+    beat: Option<Beat>,
+    departed: Option<Departure>,
+    /// The time of this peer's item in the queue of expiries.
+    pub(super) queued: Option<u64>,
+}
+
+/// What joining something brought.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Joined {
+    /// It is the newest now.
+    New,
+    /// It was the newest already.
+    Known,
+    /// Something newer is known.
+    Older,
+}
+
+impl Known {
+    pub(super) fn entry(&self) -> Option<&SignedPeerEntry> {
+        self.entry.as_ref()
+    }
+
+    pub(super) fn beat(&self) -> Option<&Beat> {
+        self.beat.as_ref()
+    }
+
+    pub(super) fn departure(&self) -> Option<&Departure> {
+        self.departed.as_ref()
+    }
+
+    pub(super) fn departed_version(&self) -> Option<PeerEntryVersion> {
+        self.departure().map(Departure::version)
+    }
+
+    pub(super) fn join_entry(&mut self, entry: SignedPeerEntry) -> Joined {
+        if Some(entry.update_version()) <= self.departed_version() {
+            return Joined::Older;
+        }
+        match &self.entry {
+            Some(known) if *known == entry => Joined::Known,
+            Some(known) if !entry.supersedes(known) => Joined::Older,
+            _ => {
+                self.entry = Some(entry.with_beat(None));
+                Joined::New
+            }
+        }
+    }
+
+    pub(super) fn join_beat(&mut self, beat: Beat) -> Joined {
+        if Some(beat.version()) <= self.departed_version() {
+            return Joined::Older;
+        }
+        match &self.beat {
+            Some(known) if *known == beat => Joined::Known,
+            Some(known) if !beat.supersedes(known) => Joined::Older,
+            _ => {
+                self.beat = Some(beat);
+                Joined::New
+            }
+        }
+    }
+
+    pub(super) fn join_departure(&mut self, departure: Departure) -> Joined {
+        match &self.departed {
+            Some(known) if *known == departure => return Joined::Known,
+            Some(known) if !departure.supersedes(known) => return Joined::Older,
+            _ => {}
+        }
+        let ended = departure.version();
+        self.departed = Some(departure);
+        self.entry.take_if(|entry| entry.update_version() <= ended);
+        self.beat.take_if(|beat| beat.version() <= ended);
+        Joined::New
+    }
+
+    /// When this peer last gave a sign of life, by its own clock.
+    pub(super) fn alive_at(&self) -> u64 {
+        let updated = self.entry.as_ref().map_or(0, |entry| entry.update_version().update());
+        let beat = self.beat.as_ref().map_or(0, Beat::time);
+        max(updated, beat)
+    }
+
+    /// Drops what has expired; says when to look again, or `None` if nothing is left.
+    pub(super) fn expire(&mut self, now: u64, purge_after: u64) -> Option<u64> {
+        let silent_at = self.alive_at().saturating_add(purge_after);
+        if silent_at < now {
+            self.entry = None;
+            self.beat = None;
+        }
+        self.departed.take_if(|departed| departed.time().saturating_add(purge_after) < now);
+        self.deadline(purge_after)
+    }
+
+    /// When something of this expires next.
+    pub(super) fn deadline(&self, purge_after: u64) -> Option<u64> {
+        let silent = (self.entry.is_some() || self.beat.is_some())
+            .then(|| self.alive_at().saturating_add(purge_after));
+        let forget =
+            self.departed.as_ref().map(|departed| departed.time().saturating_add(purge_after));
+        [silent, forget].into_iter().flatten().min()
+    }
+}

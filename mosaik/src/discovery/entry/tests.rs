@@ -1,0 +1,147 @@
+use iroh::TransportAddr;
+use proptest::prelude::*;
+
+use super::*;
+use crate::discovery::{beat::Beat, refusal::Refusal};
+
+fn key(seed: u8) -> SecretKey {
+    SecretKey::from_bytes(&[seed; 32])
+}
+
+fn entry(seed: u8) -> PeerEntry {
+    let address =
+        EndpointAddr::new(key(seed).public()).with_ip_addr("127.0.0.1:4433".parse().unwrap());
+    PeerEntry::starting("net".into(), address, PeerEntryVersion::new(5, 5))
+}
+
+fn tag() -> NetworkTag {
+    NetworkTag::of(&"net".into())
+}
+
+#[test]
+fn edits_count_the_version_up_only_when_they_change_something() {
+    let first = entry(1);
+    let tagged = first.clone().add_tags("a");
+    assert!(tagged.is_newer_than(&first));
+    assert!(!tagged.clone().add_tags("a").is_newer_than(&tagged));
+    assert!(!tagged.clone().remove_tags(["b", "c"]).is_newer_than(&tagged));
+    assert!(tagged.clone().remove_tags("a").is_newer_than(&tagged));
+    assert!(tagged.clone().add_streams("s").is_newer_than(&tagged));
+    let address = first.address().clone();
+    assert!(first.clone().update_address(address).unwrap().is_newer_than(&first));
+}
+
+#[test]
+fn the_address_of_another_peer_is_refused() {
+    let error = entry(1).update_address(key(2).public().into()).unwrap_err();
+    assert!(matches!(error, Error::PeerIdChanged(_, _)));
+}
+
+#[test]
+fn a_signed_entry_survives_every_encoding() {
+    let signed = entry(1).add_tags(["a", "b"]).add_streams("s").sign(&key(1)).unwrap();
+    let beat = Beat::sign(&key(1), &tag(), signed.update_version(), 9, Duration::from_secs(45));
+    let signed = signed.with_beat(Some(beat.clone()));
+    let bytes = postcard::to_stdvec(&signed).unwrap();
+    let decoded: SignedPeerEntry = postcard::from_bytes(&bytes).unwrap();
+    assert_eq!(decoded, signed);
+    assert_eq!(decoded.entry(), signed.entry());
+    assert_eq!(decoded.beat(), Some(&beat));
+    assert_eq!(decoded.digest(), decoded.entry().digest());
+    let json = serde_json::to_string(&signed).unwrap();
+    assert_eq!(serde_json::from_str::<SignedPeerEntry>(&json).unwrap(), signed);
+    let json = serde_json::to_string(signed.entry()).unwrap();
+    assert_eq!(&serde_json::from_str::<PeerEntry>(&json).unwrap(), signed.entry());
+}
+
+#[test]
+fn the_id_of_the_network_is_not_in_the_bytes() {
+    let signed = entry(1).sign(&key(1)).unwrap();
+    let id = *signed.network_id();
+    let bytes = postcard::to_stdvec(&signed).unwrap();
+    assert!(!bytes.windows(32).any(|window| window == id.as_bytes()));
+    let decoded: SignedPeerEntry = postcard::from_bytes(&bytes).unwrap();
+    assert_ne!(*decoded.network_id(), id);
+    assert_eq!(*decoded.with_network_id(id).network_id(), id);
+}
+
+#[test]
+fn a_foreign_key_cannot_sign() {
+    assert!(matches!(entry(1).sign(&key(2)), Err(Error::InvalidSecretKey(_, _))));
+}
+
+#[test]
+fn an_oversized_entry_is_neither_signed_nor_accepted() {
+    let tags: Vec<Tag> = (0..9000_u64).map(Tag::from_u64).collect();
+    let large = entry(1).add_tags(tags);
+    assert!(matches!(large.clone().sign(&key(1)), Err(Error::TooLarge { .. })));
+    let raw = entry(1).sign(&key(1)).unwrap().to_raw();
+    let raw = RawEntry { bytes: large.encode().into(), ..raw };
+    assert_eq!(raw.verify(&tag(), |_| None), Err(Refusal::Oversized));
+}
+
+#[test]
+fn a_forged_or_foreign_entry_is_refused() {
+    let signed = entry(1).sign(&key(1)).unwrap();
+    let forged = RawEntry { bytes: entry(1).add_tags("x").encode().into(), ..signed.to_raw() };
+    assert_eq!(forged.verify(&tag(), |_| None), Err(Refusal::Forged));
+    let other = NetworkTag::of(&"other".into());
+    assert_eq!(signed.to_raw().verify(&other, |_| None), Err(Refusal::Foreign));
+    let beat = Beat::sign(&key(2), &tag(), signed.update_version(), 9, Duration::ZERO);
+    let mixed = signed.with_beat(Some(beat)).to_raw();
+    assert_eq!(mixed.verify(&tag(), |_| None), Err(Refusal::Forged));
+}
+
+#[test]
+fn fields_of_a_later_version_are_kept_and_passed_on() {
+    let mut bytes = entry(1).encode();
+    bytes.extend(b"more fields");
+    let digest = blake3::hash(&bytes);
+    let message = [b"mosaik discovery entry 1".as_slice(), digest.as_bytes()].concat();
+    let raw =
+        RawEntry { bytes: bytes.clone().into(), signature: key(1).sign(&message), beat: None };
+    let signed = raw.verify(&tag(), |_| None).unwrap();
+    assert_eq!(signed.to_raw().bytes, bytes);
+    assert_eq!(signed.entry(), &entry(1));
+}
+
+proptest! {
+    #[test]
+    fn random_bytes_are_refused_without_a_panic(bytes in proptest::collection::vec(any::<u8>(), 0..400)) {
+        let _ = postcard::from_bytes::<SignedPeerEntry>(&bytes);
+        let raw = RawEntry { bytes: bytes.into(), ..entry(1).sign(&key(1)).unwrap().to_raw() };
+        prop_assert!(raw.verify(&tag(), |_| None).is_err());
+    }
+
+    #[test]
+    fn mutated_entries_are_refused_or_the_same(at in 0_usize..400, flip in 1_u8..) {
+        let signed = entry(1).add_tags(["a", "b"]).add_streams("s").sign(&key(1)).unwrap();
+        let mut bytes = postcard::to_stdvec(&signed).unwrap();
+        let at = at % bytes.len();
+        bytes[at] ^= flip;
+        if let Ok(decoded) = postcard::from_bytes::<SignedPeerEntry>(&bytes) {
+            prop_assert_eq!(decoded, signed);
+        }
+    }
+
+    #[test]
+    fn any_entry_survives_encoding(
+        tags in proptest::collection::btree_set(any::<[u8; 32]>(), 0..20),
+        port in any::<u16>(),
+        start in any::<u64>(),
+        update in any::<u64>(),
+    ) {
+        let address = EndpointAddr::from_parts(
+            key(1).public(),
+            [TransportAddr::Ip(([127, 0, 0, 1], port).into())],
+        );
+        let entry = PeerEntry::starting("net".into(), address, PeerEntryVersion::new(start, update))
+            .add_tags(tags.into_iter().map(Tag::from_bytes));
+        let signed = entry.clone().sign(&key(1)).unwrap();
+        let decoded: SignedPeerEntry =
+            postcard::from_bytes(&postcard::to_stdvec(&signed).unwrap()).unwrap();
+        prop_assert_eq!(decoded.entry(), &entry);
+        // Entries that were only decoded can be dated and shown without a panic.
+        let _ = (decoded.updated_at(), decoded.started_at(), decoded.uptime());
+    }
+}

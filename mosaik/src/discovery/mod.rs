@@ -1,0 +1,371 @@
+//! Who is out there: entries, the catalog of them, and the ways in which they spread.
+//!
+//! Every node signs an entry that says where it is and what it offers. Entries spread by gossip
+//! and are compared by catalog syncs, so that each node's [`Catalog`] soon holds the same. A peer
+//! that says goodbye, or gives no sign of life for `purge_after`, leaves the catalog.
+//!
+//! A first peer is found in the local directory of the machine or by a bootstrap node; see
+//! [`Config`].
+
+mod admission;
+mod beat;
+mod bootstrap;
+mod catalog;
+mod config;
+mod derived;
+mod entry;
+mod error;
+mod event;
+mod gossip;
+mod neighbors;
+mod node_ticket;
+mod peer_info;
+mod reach;
+mod refusal;
+mod shared;
+mod sources;
+mod sync;
+#[cfg(test)]
+mod tests;
+mod version;
+mod worker;
+
+use std::{fmt, sync::Arc};
+
+use bytes::Bytes;
+use futures::future::join_all;
+use iroh::{EndpointAddr, SecretKey};
+use tokio::{
+    sync::{broadcast, mpsc, oneshot, watch},
+    time::timeout,
+};
+
+pub use bootstrap::{Bootstrap, BootstrapError, BootstrapHost};
+pub use catalog::Catalog;
+pub(crate) use catalog::{PeerDelta, StreamPeers};
+pub use config::{Config, ConfigBuilder, ConfigBuilderError};
+pub use entry::{PeerEntry, SignedPeerEntry};
+pub use error::Error;
+pub use event::Event;
+pub use node_ticket::{NodeTicket, NodeTicketError};
+pub use peer_info::PeerInfo;
+pub use refusal::{Refusal, Refusals};
+pub use version::PeerEntryVersion;
+
+use crate::{
+    clock::Clock,
+    id::{NetworkId, PeerId, StreamId, Tag},
+    many::IntoIterOrSingle,
+    random::Random,
+    tasks::Tasks,
+    transport::{CloseReason, StreamKind, Transport},
+};
+use reach::{AddressBook, Reach};
+use shared::Shared;
+use sources::{BootstrapSource, LocalDirectory, LocalSource, Source};
+use worker::{Command, Inputs, Worker};
+
+/// Commands that may wait for the worker.
+const COMMANDS_BACKLOG: usize = 256;
+/// Frames from all neighbours that may wait for the worker; their streams wait beyond that.
+const INBOUND_BACKLOG: usize = 256;
+
+/// Who is out there, as seen by one node. Clones share it.
+///
+/// It is handed out by the network. Handles may outlive the network; the catalog then
+/// stays as it was.
+#[derive(Clone)]
+pub struct Discovery {
+    reach: Reach,
+    tasks: Tasks,
+    config: Arc<Config>,
+}
+
+/// What discovery is made of.
+#[derive(Debug)]
+pub(crate) struct DiscoveryParts {
+    pub(crate) network_id: NetworkId,
+    pub(crate) secret_key: SecretKey,
+    /// Not yet listening: its handlers and its address book are set here.
+    pub(crate) transport: Transport,
+    pub(crate) clock: Clock,
+    pub(crate) random: Random,
+    /// Cancelled only after [`Discovery::depart`].
+    pub(crate) tasks: Tasks,
+    pub(crate) config: Config,
+}
+
+impl Discovery {
+    /// Starts discovery. At return, this node can be found on this machine.
+    ///
+    /// # Errors
+    /// [`Error::TooLarge`] if the configured tags do not fit into an entry.
+    pub(crate) fn start(parts: DiscoveryParts) -> Result<Self, Error> {
+        let DiscoveryParts { network_id, secret_key, transport, clock, random, tasks, config } =
+            parts;
+        let addresses = transport.addr();
+        let address = addresses.borrow().clone();
+        let (starts_sender, starts) = mpsc::channel(COMMANDS_BACKLOG);
+        // When full: the hello of the peer's new run closes the old connections as well.
+        let on_new_start = move |peer: &PeerId, start| {
+            let _ = starts_sender.try_send((*peer, start));
+        };
+        let start = transport.start();
+        let me = secret_key.public();
+        let shared = Arc::new(Shared::new(
+            network_id,
+            secret_key,
+            clock,
+            &config,
+            start,
+            address,
+            on_new_start,
+        )?);
+        let local = open_local_directory(&config, &network_id, me, &shared);
+        let book = AddressBook { shared, local };
+        let (commands, commands_received) = mpsc::channel(COMMANDS_BACKLOG);
+        let (inbound_sender, inbound) = mpsc::channel(INBOUND_BACKLOG);
+        let reach = Reach { book, transport, commands };
+        serve(&reach, inbound_sender.clone());
+        let inputs = Inputs {
+            commands: commands_received,
+            inbound,
+            links: reach.transport.events(),
+            addresses,
+            starts,
+        };
+        let worker =
+            Worker::new(reach.clone(), &config, random.clone(), tasks.clone(), inbound_sender);
+        tasks.spawn("discovery.worker", worker.run(inputs));
+        run_sources(&reach, &config, &random, &tasks);
+        Ok(Self { reach, tasks, config: Arc::new(config) })
+    }
+
+    /// Dials these nodes and joins the network through them: connects, exchanges catalogs, and
+    /// becomes their neighbour. Nodes can be given by id alone if their addresses are known.
+    ///
+    /// Best effort: returns when each has been reached or has failed (after 5 s at most), without
+    /// saying which. Cancel safe.
+    pub async fn dial<V>(&self, nodes: impl IntoIterOrSingle<EndpointAddr, V>) {
+        let dials = nodes.into_many().map(|node| {
+            let reach = self.reach.clone();
+            async move {
+                let peer = node.id;
+                let outcome = match reach.contact(node).await {
+                    Ok(link) => reach.sync_with(EndpointAddr::new(link.peer())).await,
+                    Err(source) => Err(Error::Unreachable { peer, source: source.into() }),
+                };
+                if let Err(error) = outcome {
+                    tracing::debug!(%peer, %error, "dialling a peer failed");
+                }
+            }
+        });
+        join_all(dials.collect::<Vec<_>>()).await;
+    }
+
+    /// This node's own signed entry, with a fresh sign of life.
+    pub fn me(&self) -> SignedPeerEntry {
+        self.shared().local()
+    }
+
+    /// Everyone this node knows of at this moment.
+    pub fn catalog(&self) -> Catalog {
+        self.shared().catalog()
+    }
+
+    /// The catalog, as it changes.
+    pub fn catalog_watch(&self) -> watch::Receiver<Catalog> {
+        self.shared().catalog_watch()
+    }
+
+    /// Peers that are discovered, change or depart from now on.
+    ///
+    /// A listener that falls more than `events_backlog` events behind loses the oldest and is
+    /// told so; the catalog then has what it missed.
+    pub fn events(&self) -> broadcast::Receiver<Event> {
+        self.shared().events()
+    }
+
+    /// Exchanges catalogs with a peer, which is dialled if need be: when this resolves, both
+    /// sides hold each other and all that either knew. With a peer of another network nothing is
+    /// exchanged, and that is no error.
+    ///
+    /// Begins at once and goes on when the future is dropped. Bounded to about a minute.
+    ///
+    /// # Errors
+    /// [`Error::Unreachable`], [`Error::Interrupted`] or [`Error::Timeout`] by how far it came,
+    /// and [`Error::Cancelled`] if the network was shut down.
+    pub fn sync_with(
+        &self,
+        peer: impl Into<EndpointAddr>,
+    ) -> impl Future<Output = Result<(), Error>> + Send + Sync + 'static {
+        let (done, outcome) = oneshot::channel();
+        let (reach, peer) = (self.reach.clone(), peer.into());
+        self.tasks.spawn("discovery.sync", async move {
+            let _ = done.send(reach.sync_with(peer).await);
+        });
+        async move { outcome.await.unwrap_or(Err(Error::Cancelled)) }
+    }
+
+    /// Takes a signed entry into this node's catalog, without an event; says whether it was new
+    /// or newer than what was known, and of this network.
+    pub fn feed(&self, entry: SignedPeerEntry) -> bool {
+        self.shared().feed(entry)
+    }
+
+    /// Adds an unsigned entry that only this node knows; says whether that changed anything.
+    /// Refused for this node itself, for other networks, and where a signed entry is known.
+    pub fn insert(&self, entry: impl Into<PeerEntry>) -> bool {
+        let entry = entry.into();
+        self.shared().change(|state, effects| state.insert_unsigned(entry, effects))
+    }
+
+    /// Removes an unsigned entry; says whether there was one.
+    pub fn remove(&self, peer: PeerId) -> bool {
+        self.shared().change(|state, effects| state.remove_unsigned(&peer, effects))
+    }
+
+    /// Removes all unsigned entries; says whether there were any.
+    pub fn clear_unsigned(&self) -> bool {
+        self.shared().change(|state, effects| state.clear_unsigned(effects))
+    }
+
+    /// Tags this node; visible in its catalog at return, then announced. Tags that do not fit
+    /// into an entry (256 KiB in all) are refused with a warning in the log.
+    pub fn add_tags<V>(&self, tags: impl IntoIterOrSingle<Tag, V>) {
+        let tags: Vec<Tag> = tags.into_many().collect();
+        self.warn(self.shared().edit(|entry| entry.add_tags(tags)));
+    }
+
+    /// Removes tags of this node; visible in its catalog at return, then announced.
+    pub fn remove_tags<V>(&self, tags: impl IntoIterOrSingle<Tag, V>) {
+        let tags: Vec<Tag> = tags.into_many().collect();
+        self.warn(self.shared().edit(|entry| entry.remove_tags(tags)));
+    }
+
+    /// What was not believed, counted by reason since the node started.
+    pub fn refusals(&self) -> &Refusals {
+        self.shared().refusals()
+    }
+
+    /// Says that this node produces a stream; visible in its catalog at return, then announced.
+    pub(crate) fn add_stream(&self, stream: StreamId) -> Result<(), Error> {
+        self.shared().edit(|entry| entry.add_streams(stream))
+    }
+
+    /// Says that this node does not produce a stream any more.
+    pub(crate) fn remove_stream(&self, stream: StreamId) -> Result<(), Error> {
+        self.shared().edit(|entry| entry.remove_streams(stream))
+    }
+
+    /// Who produces a stream, now and as it changes; never this node itself.
+    pub(crate) fn stream_peers(&self, stream: StreamId) -> StreamPeers {
+        self.shared().stream_peers(stream)
+    }
+
+    /// The last known address of a peer, from the catalog and from this machine.
+    pub(crate) fn lookup(&self, peer: &PeerId) -> Option<EndpointAddr> {
+        self.reach.book.lookup(peer)
+    }
+
+    /// Discovery's part of the hello's offer.
+    pub(crate) fn offer(&self, peer: &PeerId) -> Bytes {
+        admission::offer(self.shared(), peer)
+    }
+
+    /// Discovery's part of the hello's bodies.
+    pub(crate) fn bodies(&self, their_offer: &[u8]) -> Result<Bytes, CloseReason> {
+        admission::bodies(self.shared(), their_offer)
+    }
+
+    /// Takes in discovery's part of a peer's hello.
+    pub(crate) fn admit(
+        &self,
+        peer: &PeerId,
+        their_offer: &[u8],
+        their_bodies: &[u8],
+    ) -> Result<(), CloseReason> {
+        admission::admit(self.shared(), peer, their_offer, their_bodies)
+    }
+
+    /// Says goodbye: at return, the neighbours have heard it, or `graceful_departure_window` has
+    /// passed. The node takes no further part in gossip. To be called before its tasks are
+    /// cancelled.
+    pub(crate) async fn depart(&self) {
+        if let Some(directory) = &self.reach.book.local {
+            directory.leave();
+        }
+        let (heard, departed) = oneshot::channel();
+        let goodbye = async {
+            if self.reach.commands.send(Command::Depart(heard)).await.is_ok() {
+                let _ = departed.await;
+            }
+        };
+        let _ = timeout(self.config.graceful_departure_window, goodbye).await;
+    }
+
+    fn shared(&self) -> &Shared {
+        self.reach.shared()
+    }
+
+    fn warn(&self, edited: Result<(), Error>) {
+        if let Err(error) = edited {
+            tracing::warn!(%error, "the entry of this node was not changed");
+        }
+    }
+}
+
+impl fmt::Debug for Discovery {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Discovery").field("catalog", &self.catalog()).finish_non_exhaustive()
+    }
+}
+
+/// Opens the local directory and writes this node's entry; a node that cannot is found by other
+/// ways.
+fn open_local_directory(
+    config: &Config,
+    network: &NetworkId,
+    me: PeerId,
+    shared: &Shared,
+) -> Option<Arc<LocalDirectory>> {
+    if !config.local {
+        return None;
+    }
+    match LocalDirectory::open(config.local_directory.as_deref(), network, me) {
+        Ok(directory) => {
+            sources::publish(&directory, &shared.local());
+            Some(Arc::new(directory))
+        }
+        Err(error) => {
+            tracing::warn!(%error, "nodes on this machine are not found by the local directory");
+            None
+        }
+    }
+}
+
+fn serve(reach: &Reach, inbound: mpsc::Sender<neighbors::Inbound>) {
+    // The transport keeps these for good: they must not hold the transport itself.
+    let book = reach.book.clone();
+    reach.transport.set_lookup(Arc::new(move |peer| book.lookup(peer)));
+    reach.transport.serve(StreamKind::Gossip, move |link, send, recv| {
+        neighbors::read(link, send, recv, inbound.clone())
+    });
+    let (shared, commands) = (reach.shared().clone(), reach.commands.clone());
+    reach.transport.serve(StreamKind::Sync, move |link, send, recv| {
+        let (shared, commands) = (shared.clone(), commands.clone());
+        async move { worker::answer_sync(&shared, &commands, link, send, recv).await }
+    });
+}
+
+fn run_sources(reach: &Reach, config: &Config, random: &Random, tasks: &Tasks) {
+    let local = reach.book.local.clone().map(|directory| LocalSource::new(directory, random));
+    let bootstrap = BootstrapSource::new(config, random.clone());
+    let sources = [
+        local.map(|source| Box::new(source) as Box<dyn Source>),
+        bootstrap.map(|source| Box::new(source) as Box<dyn Source>),
+    ];
+    for source in sources.into_iter().flatten() {
+        tasks.spawn(source.name(), source.run(reach.clone()));
+    }
+}

@@ -1,0 +1,94 @@
+//! Reaching peers: where they are, and how to get from an address to a neighbour.
+
+use std::sync::Arc;
+
+use iroh::EndpointAddr;
+use tokio::sync::mpsc;
+
+use super::{
+    entry::SignedPeerEntry, error::Error, shared::Shared, sources::LocalDirectory, sync,
+    worker::Command,
+};
+use crate::{
+    id::PeerId,
+    transport::{CloseReason, DialError, Link, Transport},
+};
+
+/// Where peers are: the catalog, and the directory of this machine.
+#[derive(Clone)]
+pub(super) struct AddressBook {
+    pub(super) shared: Arc<Shared>,
+    pub(super) local: Option<Arc<LocalDirectory>>,
+}
+
+impl AddressBook {
+    /// The last known address of a peer, of whichever source knows its newest entry.
+    pub(super) fn lookup(&self, peer: &PeerId) -> Option<EndpointAddr> {
+        let known = self.shared.read(|state| {
+            let signed = state.record(peer).map(SignedPeerEntry::into_unsigned);
+            signed.or_else(|| state.unsigned(peer).cloned())
+        });
+        let local = self
+            .local
+            .as_ref()
+            .and_then(|directory| directory.entry_of(peer, &self.shared))
+            .map(SignedPeerEntry::into_unsigned);
+        let newest = match (known, local) {
+            (Some(known), Some(local)) if local.is_newer_than(&known) => Some(local),
+            (known, local) => known.or(local),
+        };
+        newest.map(|entry| entry.address().clone())
+    }
+}
+
+/// What it takes to reach peers. Clones share it.
+#[derive(Clone)]
+pub(super) struct Reach {
+    pub(super) book: AddressBook,
+    pub(super) transport: Transport,
+    pub(super) commands: mpsc::Sender<Command>,
+}
+
+impl Reach {
+    pub(super) fn shared(&self) -> &Arc<Shared> {
+        &self.book.shared
+    }
+
+    /// Connects to a peer, by these addresses and those that are known besides.
+    pub(super) async fn connect(&self, to: EndpointAddr) -> Result<Link, DialError> {
+        let mut to = to;
+        if let Some(known) = self.book.lookup(&to.id) {
+            to.addrs.extend(known.addrs);
+        }
+        self.transport.connect(to).await
+    }
+
+    /// Connects to a peer and asks it to become a neighbour in the gossip.
+    pub(super) async fn contact(&self, to: EndpointAddr) -> Result<Link, DialError> {
+        let link = self.connect(to).await?;
+        // When the worker is gone, the node is shutting down.
+        let _ = self.commands.send(Command::Join(link.peer())).await;
+        Ok(link)
+    }
+
+    /// An address was found by a source; the worker decides whether it is needed.
+    pub(super) async fn found(&self, address: EndpointAddr) {
+        let _ = self.commands.send(Command::Found(address)).await;
+    }
+
+    /// Connects to a peer and exchanges catalogs with it.
+    pub(super) async fn sync_with(&self, to: EndpointAddr) -> Result<(), Error> {
+        let peer = to.id;
+        let link = match self.connect(to).await {
+            Ok(link) => link,
+            // A peer of another network is none of ours: there is nothing to exchange.
+            Err(DialError::Refused(CloseReason::DifferentNetwork)) => return Ok(()),
+            Err(DialError::ShuttingDown) => return Err(Error::Cancelled),
+            Err(source) => return Err(Error::Unreachable { peer, source: source.into() }),
+        };
+        sync::initiate(self.shared(), &link).await.map_err(|error| match error {
+            sync::SyncError::TimedOut => Error::Timeout(peer),
+            source => Error::Interrupted { peer, source: source.into() },
+        })
+    }
+}

@@ -1,0 +1,255 @@
+//! What the handle, the worker, hellos and syncs share: the catalog behind a lock that is held
+//! for a few lines, and the channels through which its changes are told.
+
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use iroh::{EndpointAddr, SecretKey};
+use tokio::sync::{Notify, broadcast, watch};
+
+use super::{
+    beat::{Beat, Departure},
+    catalog::{
+        Catalog, Change, Effects, Input, Merged, Rules, State, StreamIndex, StreamPeers, SyncItem,
+    },
+    config::Config,
+    derived::NetworkTag,
+    entry::{PeerEntry, RawEntry, SignedPeerEntry},
+    error::Error,
+    event::Event,
+    refusal::{Refusal, Refusals},
+    version::{PeerEntryVersion, micros},
+};
+use crate::{
+    clock::Clock,
+    id::{NetworkId, PeerId, StreamId},
+};
+
+/// The node's own beat is signed anew when it is asked for and older than this, in microseconds.
+const BEAT_AGE_MAX_US: u64 = 1_000_000;
+
+pub(super) struct Shared {
+    key: SecretKey,
+    tag: NetworkTag,
+    network_id: NetworkId,
+    clock: Clock,
+    announce_interval: Duration,
+    state: Mutex<Guarded>,
+    catalog: watch::Sender<Catalog>,
+    events: broadcast::Sender<Event>,
+    refusals: Arc<Refusals>,
+    /// Told when the own entry changed.
+    pub(super) edited: Notify,
+    on_new_start: Box<dyn Fn(&PeerId, u64) + Send + Sync>,
+}
+
+struct Guarded {
+    state: State,
+    index: StreamIndex,
+}
+
+impl Shared {
+    /// The node's state at its start. `on_new_start` is told about peers that started (again),
+    /// and when they did.
+    pub(super) fn new(
+        network_id: NetworkId,
+        key: SecretKey,
+        clock: Clock,
+        config: &Config,
+        start: u64,
+        address: EndpointAddr,
+        on_new_start: impl Fn(&PeerId, u64) + Send + Sync + 'static,
+    ) -> Result<Self, Error> {
+        let rules = Rules::new(network_id, config.purge_after, config.max_time_drift);
+        let version = PeerEntryVersion::new(start, micros(clock.now()).max(start));
+        let entry = PeerEntry::starting(network_id, address, version)
+            .add_tags(config.tags.clone())
+            .at_version(version);
+        let tag = rules.tag;
+        let state = State::new(rules, entry.sign(&key)?);
+        Ok(Self {
+            key,
+            tag,
+            network_id,
+            clock,
+            announce_interval: config.announce_interval,
+            catalog: watch::Sender::new(state.catalog()),
+            state: Mutex::new(Guarded { state, index: StreamIndex::default() }),
+            events: broadcast::Sender::new(config.events_backlog),
+            refusals: Arc::default(),
+            edited: Notify::new(),
+            on_new_start: Box::new(on_new_start),
+        })
+    }
+
+    pub(super) fn me(&self) -> PeerId {
+        self.key.public()
+    }
+
+    pub(super) fn network_id(&self) -> &NetworkId {
+        &self.network_id
+    }
+
+    pub(super) fn tag(&self) -> &NetworkTag {
+        &self.tag
+    }
+
+    pub(super) fn now(&self) -> u64 {
+        micros(self.clock.now())
+    }
+
+    pub(super) fn refusals(&self) -> &Arc<Refusals> {
+        &self.refusals
+    }
+
+    pub(super) fn catalog(&self) -> Catalog {
+        self.catalog.borrow().clone()
+    }
+
+    pub(super) fn catalog_watch(&self) -> watch::Receiver<Catalog> {
+        self.catalog.subscribe()
+    }
+
+    pub(super) fn events(&self) -> broadcast::Receiver<Event> {
+        self.events.subscribe()
+    }
+
+    /// Looks at all that is known.
+    pub(super) fn read<T>(&self, read: impl FnOnce(&State) -> T) -> T {
+        read(&self.lock().state)
+    }
+
+    /// Changes what is known and tells what followed from it, in order.
+    pub(super) fn change<T>(&self, change: impl FnOnce(&mut State, &mut Effects) -> T) -> T {
+        self.change_and(change, |effects| &effects.events)
+    }
+
+    /// As [`Shared::change`], without events.
+    fn change_silently<T>(&self, change: impl FnOnce(&mut State, &mut Effects) -> T) -> T {
+        self.change_and(change, |_| &[])
+    }
+
+    fn change_and<T>(
+        &self,
+        change: impl FnOnce(&mut State, &mut Effects) -> T,
+        events: impl FnOnce(&Effects) -> &[Event],
+    ) -> T {
+        let mut effects = Effects::default();
+        let result = {
+            let mut guard = self.lock();
+            let result = change(&mut guard.state, &mut effects);
+            effects.changes.iter().for_each(|change| guard.index.apply(change));
+            if !effects.changes.is_empty() {
+                self.catalog.send_replace(guard.state.catalog());
+            }
+            for event in events(&effects) {
+                // Nobody listening is fine.
+                let _ = self.events.send(event.clone());
+            }
+            result
+        };
+        for Change { peer, old, new } in &effects.changes {
+            let start = |entry: &Option<PeerEntry>| {
+                entry.as_ref().map_or(0, |entry| entry.update_version().start())
+            };
+            if start(new) > start(old) {
+                (self.on_new_start)(peer, start(new));
+            }
+        }
+        result
+    }
+
+    /// Takes in what a peer told, once its signatures are verified; counts it if it is refused.
+    pub(super) fn merge(&self, input: Input) -> Result<Merged, Refusal> {
+        let now = self.now();
+        let merged = self.change(|state, effects| state.merge(input, now, effects));
+        self.counted(merged)
+    }
+
+    /// As [`Shared::merge`], without an event; says whether it brought anything new.
+    pub(super) fn feed(&self, entry: SignedPeerEntry) -> bool {
+        if !entry.is_of(&self.tag) {
+            return self.counted::<()>(Err(Refusal::Foreign)).is_ok();
+        }
+        let now = self.now();
+        let version = entry.update_version();
+        let peer = *entry.id();
+        let known = |state: &State| state.record(&peer).map(|entry| entry.update_version());
+        let (before, merged) = self.change_silently(|state, effects| {
+            (known(state), state.merge(Input::Entry(entry), now, effects))
+        });
+        self.counted(merged).is_ok() && before != Some(version)
+    }
+
+    /// Verifies and takes in something from a sync or an announcement.
+    pub(super) fn take(&self, item: SyncItem) -> Result<Merged, Refusal> {
+        let input = match item {
+            SyncItem::Entry(raw) => self.verify(raw).map(Input::Entry),
+            SyncItem::Beat(raw) => raw.verify(&self.tag).map(Input::Beat),
+            SyncItem::Departure(raw) => raw.verify(&self.tag).map(Input::Departure),
+        };
+        self.merge(self.counted(input)?)
+    }
+
+    /// Verifies an entry; one that is known already costs no signature check.
+    pub(super) fn verify(&self, raw: RawEntry) -> Result<SignedPeerEntry, Refusal> {
+        raw.verify(&self.tag, |peer| self.read(|state| state.record(peer)))
+    }
+
+    pub(super) fn counted<T>(&self, result: Result<T, Refusal>) -> Result<T, Refusal> {
+        if let Err(refusal) = &result {
+            self.refusals.count(*refusal);
+        }
+        result
+    }
+
+    /// Changes and signs the node's own entry; visible in the catalog at return, then announced.
+    pub(super) fn edit(&self, edit: impl FnOnce(PeerEntry) -> PeerEntry) -> Result<(), Error> {
+        let now = self.now();
+        self.change(|state, _| {
+            let old = state.local().entry().clone();
+            let version = old.update_version().next(now);
+            let local = edit(old).at_version(version).sign(&self.key)?;
+            state.set_local(local);
+            self.catalog.send_replace(state.catalog());
+            Ok::<_, Error>(())
+        })?;
+        self.edited.notify_one();
+        Ok(())
+    }
+
+    /// The node's own entry with a recent sign of life.
+    pub(super) fn local(&self) -> SignedPeerEntry {
+        let now = self.now();
+        let mut guard = self.lock();
+        let local = guard.state.local();
+        let is_recent = |beat: &Beat| {
+            beat.version() == local.update_version()
+                && beat.time().saturating_add(BEAT_AGE_MAX_US) > now
+        };
+        if local.beat().is_some_and(is_recent) {
+            return local.clone();
+        }
+        let version = local.update_version();
+        let beat = Beat::sign(&self.key, &self.tag, version, now, self.announce_interval);
+        let local = local.clone().with_beat(Some(beat));
+        guard.state.set_local(local.clone());
+        local
+    }
+
+    pub(super) fn departure(&self) -> Departure {
+        let version = self.read(|state| state.local().update_version());
+        Departure::sign(&self.key, &self.tag, version, self.now())
+    }
+
+    pub(super) fn stream_peers(&self, stream: StreamId) -> StreamPeers {
+        let Guarded { state, index } = &mut *self.lock();
+        index.subscribe(stream, &state.catalog())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Guarded> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,195 @@
+//! Catalog sync: two nodes tell each other what they know, then only what differs.
+//!
+//! In turns, so that neither waits on the other's full buffers: the initiator's summary; what it
+//! lacks and what the acceptor wants; what the acceptor wanted. The acceptor answers `End` only
+//! after it has merged, so that at the end both hold each other.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use tokio::time::timeout;
+
+use super::{
+    catalog::{Summary, SyncItem, Want},
+    shared::Shared,
+};
+use crate::{
+    id::PeerId,
+    transport::{
+        CloseReason, Link, MessageError, MessageReader, MessageWriter, OpenError, RecvStream,
+        SendStream, StreamKind,
+    },
+};
+
+/// The size from which on a page is sent, in bytes. A single entry may be larger.
+const PAGE_BYTES: usize = 32 * 1024;
+/// The largest message: one entry of the largest size, and what comes with it.
+const MAX_MESSAGE_BYTES: usize = 320 * 1024;
+/// Summaries and wishes in one page.
+const PAGE_ITEMS: usize = 256;
+/// The most of anything in one sync.
+const MAX_ITEMS: usize = 60_000;
+/// The longest time for one sync.
+const MAX_TIME: Duration = Duration::from_secs(60);
+
+#[derive(Debug, Serialize, Deserialize)]
+enum Page {
+    Summary(Vec<Summary>),
+    Items(Vec<SyncItem>),
+    Wants(Vec<Want>),
+    /// The end of a turn.
+    End,
+}
+
+/// A sync that broke off. What had arrived by then was merged.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum SyncError {
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    #[error(transparent)]
+    Message(#[from] MessageError),
+    #[error("the peer did not keep to the turns of the exchange")]
+    OutOfTurn,
+    #[error("the peer sent more than a catalog holds")]
+    TooMuch,
+    #[error("the exchange took too long")]
+    TimedOut,
+}
+
+/// Exchanges catalogs with a peer; when it returns, both sides have what both had.
+pub(super) async fn initiate(shared: &Shared, link: &Link) -> Result<(), SyncError> {
+    let exchange = async {
+        let (send, recv) = link.open(StreamKind::Sync).await?;
+        Exchange::new(shared, link.peer(), send, recv).initiate().await
+    };
+    timeout(MAX_TIME, exchange).await.unwrap_or(Err(SyncError::TimedOut))
+}
+
+/// Answers a sync that a peer began.
+pub(super) async fn accept(
+    shared: &Shared,
+    link: &Link,
+    send: SendStream,
+    recv: RecvStream,
+) -> Result<(), SyncError> {
+    let mut exchange = Exchange::new(shared, link.peer(), send, recv);
+    let outcome = timeout(MAX_TIME, exchange.accept()).await.unwrap_or(Err(SyncError::TimedOut));
+    if outcome.is_err() {
+        exchange.writer.reset(CloseReason::ProtocolViolation);
+    }
+    outcome
+}
+
+struct Exchange<'a> {
+    shared: &'a Shared,
+    peer: PeerId,
+    writer: MessageWriter,
+    reader: MessageReader,
+}
+
+/// What came in one turn; entries and the like are merged as they come.
+#[derive(Default)]
+struct Turn {
+    summary: Vec<Summary>,
+    wants: Vec<Want>,
+    items: usize,
+}
+
+impl<'a> Exchange<'a> {
+    fn new(shared: &'a Shared, peer: PeerId, send: SendStream, recv: RecvStream) -> Self {
+        Self {
+            shared,
+            peer,
+            writer: MessageWriter::new(send),
+            reader: MessageReader::new(recv, MAX_MESSAGE_BYTES),
+        }
+    }
+
+    async fn initiate(&mut self) -> Result<(), SyncError> {
+        // The own entry's beat is part of the summary: it should be a recent one.
+        self.shared.local();
+        let summary = self.shared.read(|state| state.summary());
+        for page in summary.chunks(PAGE_ITEMS) {
+            self.writer.send(&Page::Summary(page.to_vec())).await?;
+        }
+        self.end_turn().await?;
+        let turn = self.hear().await?;
+        self.send_wanted(&turn.wants).await?;
+        self.end_turn().await?;
+        self.hear().await?;
+        self.writer.finish();
+        Ok(())
+    }
+
+    async fn accept(&mut self) -> Result<(), SyncError> {
+        let turn = self.hear().await?;
+        self.shared.local();
+        let peer = self.peer;
+        let (items, wants) = self.shared.read(|state| state.compare(&peer, &turn.summary));
+        self.send_items(items).await?;
+        for page in wants.chunks(PAGE_ITEMS) {
+            self.writer.send(&Page::Wants(page.to_vec())).await?;
+        }
+        self.end_turn().await?;
+        self.hear().await?;
+        self.end_turn().await?;
+        self.writer.finish();
+        Ok(())
+    }
+
+    async fn send_wanted(&mut self, wants: &[Want]) -> Result<(), SyncError> {
+        // Looked up page by page: entries are not copied before they are sent.
+        for wants in wants.chunks(PAGE_ITEMS) {
+            let items = self
+                .shared
+                .read(|state| wants.iter().filter_map(|want| state.item(want)).collect());
+            self.send_items(items).await?;
+        }
+        Ok(())
+    }
+
+    async fn send_items(&mut self, items: Vec<SyncItem>) -> Result<(), SyncError> {
+        let mut page = Vec::new();
+        let mut weight = 0;
+        for item in items {
+            if weight > 0 && weight + item.weight() > PAGE_BYTES {
+                self.writer.send(&Page::Items(std::mem::take(&mut page))).await?;
+                weight = 0;
+            }
+            weight += item.weight();
+            page.push(item);
+        }
+        if !page.is_empty() {
+            self.writer.send(&Page::Items(page)).await?;
+        }
+        Ok(())
+    }
+
+    async fn end_turn(&mut self) -> Result<(), SyncError> {
+        Ok(self.writer.send(&Page::End).await?)
+    }
+
+    /// Reads the other side's turn to its end.
+    async fn hear(&mut self) -> Result<Turn, SyncError> {
+        let mut turn = Turn::default();
+        loop {
+            match self.reader.next().await?.ok_or(SyncError::OutOfTurn)? {
+                Page::Summary(page) => turn.summary.extend(page),
+                Page::Wants(page) => turn.wants.extend(page),
+                Page::Items(page) => {
+                    turn.items += page.len();
+                    for item in page {
+                        // What is refused is counted; the rest of the page still counts.
+                        let _ = self.shared.take(item);
+                    }
+                    // Verifying a page takes a millisecond or more.
+                    tokio::task::yield_now().await;
+                }
+                Page::End => return Ok(turn),
+            }
+            if turn.summary.len() + turn.wants.len() + turn.items > MAX_ITEMS {
+                return Err(SyncError::TooMuch);
+            }
+        }
+    }
+}

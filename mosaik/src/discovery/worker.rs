@@ -1,0 +1,430 @@
+//! The task that owns a node's place in the gossip: it drives the protocol value, announces,
+//! syncs, heals and purges.
+
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    sync::Arc,
+    time::Duration,
+};
+
+use iroh::EndpointAddr;
+use tokio::{
+    sync::{broadcast, mpsc, oneshot, watch},
+    time::{Instant, sleep_until},
+};
+
+use super::{
+    beat::Raw,
+    catalog::{Catalog, Effects, Merged, SyncItem},
+    config::Config,
+    derived::gossip_topic,
+    entry::SignedPeerEntry,
+    gossip::{Announcement, Due, Effect, Overlay, Schedule},
+    neighbors::{Heard, Inbound, Neighbors},
+    reach::Reach,
+    shared::Shared,
+};
+use crate::{
+    id::PeerId,
+    random::Random,
+    tasks::Tasks,
+    transport::{Link, LinkEvent},
+};
+
+/// Fewer neighbours than this are too few, if there are more peers.
+const NEIGHBORS_MIN: usize = 3;
+/// How often too few neighbours are noticed.
+const HEAL_INTERVAL: Duration = Duration::from_secs(5);
+/// How often, on average, catalogs are compared with a random peer.
+const SYNC_INTERVAL: Duration = Duration::from_secs(30);
+/// How long a sync with a new contact waits: if it becomes a neighbour, one sync does for both.
+const SYNC_DELAY: Duration = Duration::from_millis(100);
+/// How much longer the side with the greater id leaves it to the other to begin.
+const SYNC_TURN: Duration = Duration::from_millis(500);
+/// How soon an entry is asked for that a beat told of; one that is under way comes sooner.
+const MISSING_DELAY: Duration = Duration::from_millis(200);
+/// Addresses from sources that are remembered.
+const MAX_CANDIDATES: usize = 1024;
+/// The part by which these intervals vary at random.
+const INTERVALS_JITTER: f64 = 0.5;
+
+/// What the worker is asked to do.
+#[derive(Debug)]
+pub(super) enum Command {
+    /// Ask a connected peer to become a neighbour.
+    Join(PeerId),
+    /// A source found an address.
+    Found(EndpointAddr),
+    /// A peer that a source had found was not reached.
+    Unreachable(PeerId),
+    /// A sync that this node began is over.
+    Synced(PeerId),
+    /// A peer began a sync, and it is over.
+    SyncedBy(PeerId),
+    /// Say goodbye; answered when it was heard.
+    Depart(oneshot::Sender<()>),
+}
+
+/// What the worker listens to.
+pub(super) struct Inputs {
+    pub(super) commands: mpsc::Receiver<Command>,
+    pub(super) inbound: mpsc::Receiver<Inbound>,
+    pub(super) links: broadcast::Receiver<LinkEvent>,
+    pub(super) addresses: watch::Receiver<EndpointAddr>,
+    pub(super) starts: mpsc::Receiver<(PeerId, u64)>,
+}
+
+pub(super) struct Worker {
+    shared: Arc<Shared>,
+    reach: Reach,
+    random: Random,
+    tasks: Tasks,
+    announce_interval: Duration,
+    announce_jitter: f64,
+    overlay: Overlay,
+    neighbors: Neighbors,
+    schedule: Schedule,
+    heal_at: Instant,
+    random_sync_at: Instant,
+    /// With whom a sync is due, and when.
+    syncs_due: HashMap<PeerId, Instant>,
+    /// With whom a sync is going on that this node began.
+    syncing: HashSet<PeerId>,
+    /// Whom a source has named, and where.
+    candidates: BTreeMap<PeerId, EndpointAddr>,
+    contacting: HashSet<PeerId>,
+}
+
+impl Worker {
+    pub(super) fn new(
+        reach: Reach,
+        config: &Config,
+        random: Random,
+        tasks: Tasks,
+        inbound: mpsc::Sender<Inbound>,
+    ) -> Self {
+        let now = Instant::now();
+        let shared = reach.shared().clone();
+        let topic = gossip_topic(shared.network_id());
+        let jitter = f64::from(config.announce_jitter);
+        Self {
+            overlay: Overlay::new(shared.me(), topic, random.fork(), now),
+            neighbors: Neighbors::new(reach.clone(), tasks.clone(), inbound),
+            schedule: Schedule::new(now + random.jittered(config.announce_interval, jitter)),
+            heal_at: now + random.jittered(HEAL_INTERVAL, INTERVALS_JITTER),
+            random_sync_at: now + random.jittered(SYNC_INTERVAL, INTERVALS_JITTER),
+            announce_interval: config.announce_interval,
+            announce_jitter: jitter,
+            syncs_due: HashMap::new(),
+            syncing: HashSet::new(),
+            candidates: BTreeMap::new(),
+            contacting: HashSet::new(),
+            shared,
+            reach,
+            random,
+            tasks,
+        }
+    }
+
+    /// Runs until the owner is cancelled, or the node has departed.
+    pub(super) async fn run(mut self, mut inputs: Inputs) {
+        loop {
+            let deadline = self.next_deadline();
+            tokio::select! {
+                Some(command) = inputs.commands.recv() => {
+                    if let Command::Depart(heard) = command {
+                        self.depart(&mut inputs.inbound).await;
+                        let _ = heard.send(());
+                        return;
+                    }
+                    self.command(command);
+                }
+                Some(inbound) = inputs.inbound.recv() => self.inbound(inbound),
+                Ok(event) = inputs.links.recv() => self.link(event),
+                Some((peer, start)) = inputs.starts.recv() => {
+                    self.reach.transport.saw_incarnation(&peer, start);
+                }
+                () = self.shared.edited.notified() => self.schedule.prompt(Instant::now()),
+                Ok(()) = inputs.addresses.changed() => {
+                    let address = inputs.addresses.borrow_and_update().clone();
+                    self.address(address);
+                }
+                () = sleep_until(deadline) => {}
+            }
+            self.tick();
+            self.carry_out();
+        }
+    }
+
+    fn command(&mut self, command: Command) {
+        let now = Instant::now();
+        match command {
+            Command::Join(peer) => {
+                self.contacting.remove(&peer);
+                self.overlay.join([peer], now);
+            }
+            Command::Found(address) => self.found(address),
+            Command::Unreachable(peer) => {
+                self.contacting.remove(&peer);
+            }
+            Command::Synced(peer) => {
+                self.syncing.remove(&peer);
+            }
+            Command::SyncedBy(peer) => {
+                self.syncs_due.remove(&peer);
+            }
+            Command::Depart(_) => {}
+        }
+    }
+
+    fn inbound(&mut self, inbound: Inbound) {
+        let from = inbound.peer;
+        let now = Instant::now();
+        match self.neighbors.hear(inbound) {
+            None => {}
+            Some(Heard::Disconnected) => self.overlay.disconnected(from, now),
+            Some(Heard::Frame(frame)) => {
+                let (mut missing, mut is_counted) = (false, false);
+                let shared = &self.shared;
+                let judge = |announcement| {
+                    let item = match announcement {
+                        Announcement::Entry(raw) => SyncItem::Entry(raw),
+                        Announcement::Beat(raw) => SyncItem::Beat(raw),
+                        Announcement::Departure(raw) => SyncItem::Departure(raw),
+                    };
+                    let merged = shared.take(item);
+                    missing = matches!(merged, Ok(Merged::Missing(_)));
+                    is_counted = merged.is_err();
+                    merged.map(|_| ())
+                };
+                let outcome = self.overlay.frame(from, &frame, now, judge);
+                if !is_counted {
+                    let _ = self.shared.counted(outcome);
+                }
+                if missing {
+                    self.want_sync(from, now + MISSING_DELAY);
+                }
+            }
+        }
+    }
+
+    fn link(&mut self, event: LinkEvent) {
+        if let LinkEvent::Up(link) = event {
+            let at = Instant::now() + SYNC_DELAY + self.turn(&link.peer());
+            self.want_sync(link.peer(), at);
+        }
+    }
+
+    /// How much later this side begins what one of the two has to begin.
+    fn turn(&self, peer: &PeerId) -> Duration {
+        if self.shared.me() < *peer { Duration::ZERO } else { SYNC_TURN }
+    }
+
+    fn address(&mut self, address: EndpointAddr) {
+        if *self.shared.catalog().local().address() == address {
+            return;
+        }
+        let edited = self.shared.edit(|entry| {
+            let unchanged = entry.clone();
+            entry.update_address(address).unwrap_or(unchanged)
+        });
+        if let Err(error) = edited {
+            tracing::warn!(%error, "the new address of this node is not announced");
+        }
+    }
+
+    /// A source found a peer: it is dialled if more neighbours are needed, and remembered.
+    fn found(&mut self, address: EndpointAddr) {
+        let peer = address.id;
+        if peer == self.shared.me() {
+            return;
+        }
+        if self.candidates.len() >= MAX_CANDIDATES && !self.candidates.contains_key(&peer) {
+            self.candidates.pop_first();
+        }
+        self.candidates.insert(peer, address.clone());
+        if self.overlay.neighbors().len() + self.contacting.len() < NEIGHBORS_MIN {
+            self.contact(address);
+        }
+    }
+
+    fn contact(&mut self, address: EndpointAddr) {
+        let peer = address.id;
+        if self.overlay.neighbors().contains(&peer) || !self.contacting.insert(peer) {
+            return;
+        }
+        let reach = self.reach.clone();
+        self.tasks.spawn("discovery.contact", async move {
+            if let Err(error) = reach.contact(address).await {
+                tracing::debug!(%peer, %error, "a peer that was found was not reached");
+                let _ = reach.commands.send(Command::Unreachable(peer)).await;
+            }
+        });
+    }
+
+    fn want_sync(&mut self, peer: PeerId, at: Instant) {
+        let due = self.syncs_due.entry(peer).or_insert(at);
+        *due = at.min(*due);
+    }
+
+    fn next_deadline(&self) -> Instant {
+        let fixed = [self.schedule.next(), self.heal_at, self.random_sync_at];
+        let syncs = self
+            .syncs_due
+            .iter()
+            .filter(|(peer, _)| !self.syncing.contains(*peer))
+            .map(|(_, at)| *at)
+            .min();
+        let expiry = self.shared.read(|state| state.next_expiry()).map(|at| {
+            let left = at.saturating_add(1).saturating_sub(self.shared.now());
+            // Not at once if the clock stands still: the date and the timer are different clocks.
+            Instant::now() + Duration::from_micros(left.clamp(1000, 3_600_000_000))
+        });
+        let soonest = [self.overlay.next_timer(), syncs, expiry].into_iter().flatten();
+        soonest.chain(fixed).min().unwrap_or(self.heal_at)
+    }
+
+    fn tick(&mut self) {
+        let now = Instant::now();
+        self.overlay.tick(now);
+        let date = self.shared.now();
+        self.shared.change(|state, effects: &mut Effects| state.purge(date, effects));
+        if self.heal_at <= now {
+            self.heal_at = now + HEAL_INTERVAL;
+            self.heal(now);
+        }
+        if self.random_sync_at <= now {
+            self.random_sync_at = now + self.random.jittered(SYNC_INTERVAL, INTERVALS_JITTER);
+            let catalog = self.shared.catalog();
+            if let Some(peer) = self.random_peers(&catalog, 1, |_| true).pop() {
+                self.want_sync(peer, now);
+            }
+        }
+        self.start_syncs(now);
+        self.announce(now);
+    }
+
+    /// Does what the protocol asks for, and what follows from that.
+    fn carry_out(&mut self) {
+        let now = Instant::now();
+        loop {
+            let effects = self.overlay.take_effects();
+            if effects.is_empty() {
+                return;
+            }
+            for effect in effects {
+                match effect {
+                    Effect::Send { to, frame } => {
+                        if !self.neighbors.send(to, frame) {
+                            self.overlay.disconnected(to, now);
+                        }
+                    }
+                    Effect::Release(peer) => self.neighbors.release(peer),
+                    Effect::NeighborUp(peer) => {
+                        tracing::debug!(%peer, "a new neighbour");
+                        self.schedule.prompt(now);
+                        // What passed before the neighbour was one is in its catalog by now.
+                        self.want_sync(peer, now + self.turn(&peer));
+                    }
+                    Effect::NeighborDown(peer) => tracing::debug!(%peer, "lost a neighbour"),
+                }
+            }
+        }
+    }
+
+    fn announce(&mut self, now: Instant) {
+        let version = self.shared.read(|state| state.local().update_version());
+        let has_neighbors = !self.overlay.neighbors().is_empty();
+        let interval = || self.random.jittered(self.announce_interval, self.announce_jitter);
+        let Some(due) = self.schedule.due(now, version, has_neighbors, interval) else { return };
+        let local = self.shared.local();
+        let beat = local.beat().cloned().map(Raw::from).map(Announcement::Beat);
+        // An entry too large for gossip is told of by its beat, and fetched.
+        if due == Due::Entry && self.overlay.announce(&Announcement::Entry(local.to_raw()), now) {
+            return;
+        }
+        if let Some(beat) = beat {
+            self.overlay.announce(&beat, now);
+        }
+    }
+
+    fn heal(&mut self, now: Instant) {
+        let catalog = self.shared.catalog();
+        let neighbors = self.overlay.neighbors().clone();
+        let wanted = NEIGHBORS_MIN.min(catalog.signed_peers_count());
+        if neighbors.len() < wanted {
+            let missing = NEIGHBORS_MIN - neighbors.len();
+            let is_stranger = |peer: &PeerId| !neighbors.contains(peer);
+            let peers = self.random_peers(&catalog, missing, is_stranger);
+            self.overlay.join(peers, now);
+        }
+        if neighbors.len() < NEIGHBORS_MIN {
+            let unknown = self.candidates.iter().filter(|(peer, _)| catalog.get(peer).is_none());
+            let addresses: Vec<_> = unknown.map(|(_, address)| address.clone()).collect();
+            if let Some(address) = addresses.get(self.random.below(addresses.len())) {
+                self.contact(address.clone());
+            }
+        }
+    }
+
+    fn random_peers(
+        &self,
+        catalog: &Catalog,
+        count: usize,
+        keep: impl Fn(&PeerId) -> bool,
+    ) -> Vec<PeerId> {
+        let peers = catalog.signed_peers().map(|entry: &SignedPeerEntry| *entry.id());
+        let mut peers: Vec<_> = peers.filter(keep).collect();
+        let count = count.min(peers.len());
+        (0..count).map(|_| peers.swap_remove(self.random.below(peers.len()))).collect()
+    }
+
+    fn start_syncs(&mut self, now: Instant) {
+        let due: Vec<_> = self
+            .syncs_due
+            .extract_if(|peer, at| *at <= now && !self.syncing.contains(peer))
+            .map(|(peer, _)| peer)
+            .collect();
+        for peer in due {
+            self.syncing.insert(peer);
+            let reach = self.reach.clone();
+            self.tasks.spawn("discovery.sync", async move {
+                if let Err(error) = reach.sync_with(EndpointAddr::new(peer)).await {
+                    tracing::debug!(%peer, %error, "a sync failed");
+                }
+                let _ = reach.commands.send(Command::Synced(peer)).await;
+            });
+        }
+    }
+
+    /// Tells everyone that this node leaves, and waits until its neighbours have heard it.
+    async fn depart(&mut self, inbound: &mut mpsc::Receiver<Inbound>) {
+        let now = Instant::now();
+        let departure = Announcement::Departure(Raw::from(self.shared.departure()));
+        self.overlay.announce(&departure, now);
+        self.carry_out();
+        self.overlay.quit(now);
+        self.carry_out();
+        while self.neighbors.finish() {
+            let Some(inbound) = inbound.recv().await else { return };
+            self.neighbors.hear(inbound);
+        }
+    }
+}
+
+/// Answers a sync that a peer began, and tells the worker.
+pub(super) async fn answer_sync(
+    shared: &Shared,
+    commands: &mpsc::Sender<Command>,
+    link: Link,
+    send: crate::transport::SendStream,
+    recv: crate::transport::RecvStream,
+) {
+    let peer = link.peer();
+    match super::sync::accept(shared, &link, send, recv).await {
+        Ok(()) => {
+            let _ = commands.send(Command::SyncedBy(peer)).await;
+        }
+        Err(error) => tracing::debug!(%peer, %error, "a sync that a peer began failed"),
+    }
+}

@@ -1,0 +1,27 @@
+//! What the transport asks in each hello, answered by discovery.
+
+use bytes::Bytes;
+
+use crate::{
+    discovery::Discovery,
+    id::PeerId,
+    transport::{Admission, CloseReason},
+};
+
+/// Admits every peer that has proved that it is of this network, and takes its entry in.
+#[derive(Debug)]
+pub(super) struct Gate(pub(super) Discovery);
+
+impl Admission for Gate {
+    fn offer(&self, peer: PeerId) -> Bytes {
+        self.0.offer(&peer)
+    }
+
+    fn bodies(&self, _: PeerId, offer: &[u8]) -> Result<Bytes, CloseReason> {
+        self.0.bodies(offer)
+    }
+
+    fn admit(&self, peer: PeerId, offer: &[u8], bodies: &[u8]) -> Result<(), CloseReason> {
+        self.0.admit(&peer, offer, bodies)
+    }
+}

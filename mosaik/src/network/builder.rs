@@ -1,0 +1,217 @@
+//! Building a node.
+
+use std::{collections::BTreeSet, net::SocketAddr, path::PathBuf, sync::Arc};
+
+use iroh::{RelayMode, SecretKey};
+
+use super::{
+    Network, admission::Gate, config::NetworkConfig, error::Error, identity::DataDir,
+    local::LocalNode,
+};
+use crate::{
+    clock::Clock,
+    discovery::{self, Discovery, DiscoveryParts},
+    id::NetworkId,
+    random::Random,
+    tasks::Tasks,
+    transport::{self, Options, Parts, Transport, sim::SimNet},
+};
+
+/// Gathers what a [`Network`] is built with; see its methods for the defaults.
+#[derive(Clone, Debug, Default)]
+#[must_use = "a builder does nothing until `build` is called"]
+pub struct NetworkBuilder {
+    config: NetworkConfig,
+    secret: Option<Vec<u8>>,
+    sim: Option<(SimNet, Clock)>,
+}
+
+impl NetworkBuilder {
+    /// The network to take part in: a name, or an id. Must be set.
+    pub fn with_network_id(mut self, id: impl Into<NetworkId>) -> Self {
+        self.config.network_id = Some(id.into());
+        self
+    }
+
+    /// A secret that all nodes of the network share: the name alone lets nobody in then.
+    ///
+    /// The network's id becomes `blake3(id ‖ secret)`. Without a secret, whoever guesses the name
+    /// can take part.
+    pub fn secret(mut self, secret: impl AsRef<[u8]>) -> Self {
+        self.secret = Some(secret.as_ref().to_vec());
+        self
+    }
+
+    /// Nothing that needs the internet: no relays, no address services. Nodes on one machine or
+    /// one LAN find each other all the same. Default: off.
+    pub fn offline(mut self) -> Self {
+        self.config.offline = true;
+        self
+    }
+
+    /// Relays for nodes that cannot reach each other directly. Default: those of iroh.
+    pub fn with_relay_mode(mut self, mode: RelayMode) -> Self {
+        self.config.relay_mode = mode;
+        self
+    }
+
+    /// Where to listen. Default: all interfaces, a random port.
+    pub fn with_addresses(mut self, addresses: impl Into<BTreeSet<SocketAddr>>) -> Self {
+        self.config.addresses = addresses.into();
+        self
+    }
+
+    /// Listens at `address`, too; port 0 means a random one.
+    pub fn bind(mut self, address: SocketAddr) -> Self {
+        self.config.addresses.insert(address);
+        self
+    }
+
+    /// An address at which others reach this node, beside those that it finds itself: for port
+    /// forwards and containers.
+    pub fn advertise(mut self, address: SocketAddr) -> Self {
+        self.config.advertise.insert(address);
+        self
+    }
+
+    /// The node's key, and so its id. Default: the one in [`NetworkBuilder::data_dir`], else a
+    /// random one for this run.
+    pub fn with_secret_key(mut self, key: impl Into<SecretKey>) -> Self {
+        self.config.secret_key = Some(key.into());
+        self
+    }
+
+    /// Where the node keeps what outlives it: its key, with mode 0600. The directory is created if
+    /// it is missing, and belongs to one running node at a time.
+    pub fn data_dir(mut self, path: impl Into<PathBuf>) -> Self {
+        self.config.data_dir = Some(path.into());
+        self
+    }
+
+    /// How other nodes are found.
+    pub fn with_discovery(mut self, discovery: discovery::ConfigBuilder) -> Self {
+        self.config.discovery = discovery;
+        self
+    }
+
+    /// Times and limits of connections.
+    pub fn with_transport(mut self, transport: transport::Config) -> Self {
+        self.config.transport = transport;
+        self
+    }
+
+    /// What has been gathered so far.
+    #[must_use]
+    pub fn config(&self) -> &NetworkConfig {
+        &self.config
+    }
+
+    /// Puts the node on a simulated network.
+    pub(crate) fn simulated(mut self, net: &SimNet, clock: Clock) -> Self {
+        self.sim = Some((net.clone(), clock));
+        self
+    }
+
+    /// Starts the node.
+    ///
+    /// Returns when its socket is bound and others can reach it, in a few milliseconds and without
+    /// any internet; relays, address services and other nodes join in when they can.
+    ///
+    /// # Errors
+    /// See [`Error`]: nothing was started then.
+    pub async fn build(self) -> Result<Network, Error> {
+        let Self { config, secret, sim } = self;
+        let name = config.network_id.ok_or(Error::MissingNetworkId)?;
+        let network_id = secret.map_or(name, |secret| name.derive(secret));
+        let discovery_config = config.discovery.clone().build()?;
+        let data_dir = config.data_dir.as_deref().map(DataDir::open).transpose()?;
+        let random = sim.as_ref().map_or_else(Random::from_system, |(net, _)| net.random().clone());
+        let secret_key = secret_key(&config, data_dir.as_ref(), &random)?;
+        let clock = sim.as_ref().map_or_else(Clock::system, |(_, clock)| clock.clone());
+        let tasks = Tasks::new();
+        let parts = Parts {
+            network: network_id,
+            secret_key: secret_key.clone(),
+            start: u64::try_from(clock.now().timestamp_micros()).unwrap_or(0),
+            config: config.transport.clone(),
+            clock: clock.clone(),
+            random: random.clone(),
+            tasks: tasks.clone(),
+        };
+        let transport = match &sim {
+            Some((net, _)) => Transport::simulated(parts, net),
+            None => Transport::bind(parts, options(&config, &secret_key)).await?,
+        };
+        let discovery = Discovery::start(DiscoveryParts {
+            network_id,
+            secret_key: secret_key.clone(),
+            transport: transport.clone(),
+            clock,
+            random: random.clone(),
+            tasks: tasks.clone(),
+            config: discovery_config,
+        });
+        let discovery = match discovery {
+            Ok(discovery) => discovery,
+            Err(error) => {
+                transport.close().await;
+                tasks.cancel();
+                return Err(error.into());
+            }
+        };
+        transport.set_admission(Arc::new(Gate(discovery.clone())));
+        let stream_tasks = tasks.child();
+        transport.listen();
+        let leaving = Tasks::new();
+        say_goodbye(&tasks, &leaving, stream_tasks, discovery.clone(), transport.clone(), data_dir);
+        let local = LocalNode::new(network_id, secret_key, transport);
+        let sim = sim.map(|(net, _)| net);
+        tracing::info!(node = %local.id().fmt_short(), "the node is up");
+        Ok(Network { local, discovery, tasks, leaving, sim })
+    }
+}
+
+/// Spawns the task that ends the node once it is told to leave: streams first, then the other
+/// nodes are told, then the connections are closed.
+fn say_goodbye(
+    tasks: &Tasks,
+    leaving: &Tasks,
+    stream_tasks: Tasks,
+    discovery: Discovery,
+    transport: Transport,
+    data_dir: Option<DataDir>,
+) {
+    let (all, leaving) = (tasks.clone(), leaving.token().clone());
+    tasks.spawn_uncancelled("network.goodbye", async move {
+        leaving.cancelled().await;
+        stream_tasks.cancel();
+        discovery.depart().await;
+        transport.close().await;
+        all.cancel();
+        // The directory is free for the next run once nothing of this one is left to say.
+        drop(data_dir);
+    });
+}
+
+fn secret_key(
+    config: &NetworkConfig,
+    data_dir: Option<&DataDir>,
+    random: &Random,
+) -> Result<SecretKey, Error> {
+    let make = || SecretKey::from_bytes(&random.bytes());
+    match (&config.secret_key, data_dir) {
+        (Some(key), _) => Ok(key.clone()),
+        (None, Some(data_dir)) => data_dir.key(make),
+        (None, None) => Ok(make()),
+    }
+}
+
+fn options(config: &NetworkConfig, secret_key: &SecretKey) -> Options {
+    let relays = !config.offline;
+    Options {
+        secret_key: secret_key.clone(),
+        bind: config.addresses.clone(),
+        advertise: config.advertise.clone(),
+        relays: relays.then(|| config.relay_mode.clone()),
+    }
+}

@@ -1,0 +1,51 @@
+//! What can keep a node from starting.
+
+use std::{io, path::PathBuf};
+
+use thiserror::Error;
+
+use crate::{discovery, transport::BindError};
+
+/// The node could not be built. Nothing was started.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// No network was named: call `with_network_id`, or begin with `Network::builder(id)`.
+    #[error("the network has no name: call with_network_id")]
+    MissingNetworkId,
+    /// The node's socket could not be bound.
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    /// The discovery configuration contradicts itself.
+    #[error("discovery: {0}")]
+    DiscoveryConfig(#[from] discovery::ConfigBuilderError),
+    /// Discovery could not be started.
+    #[error("discovery: {0}")]
+    Discovery(#[from] discovery::Error),
+    /// The data directory is used by another running node: give each node its own.
+    #[error("the data directory {} is used by another node", path.display())]
+    DataDirInUse {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// The data directory, or a file in it, cannot be used.
+    #[error("{}: {reason}", path.display())]
+    DataDir {
+        /// The directory or file.
+        path: PathBuf,
+        /// What the operating system says of it.
+        reason: io::Error,
+    },
+    /// The node's key cannot be used: its file must hold 64 hex digits and be readable by its
+    /// owner only.
+    #[error("the node's key in {} cannot be used: {reason}", path.display())]
+    Key {
+        /// The key's file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+}
+
+/// The same under the name that the published API has beside it.
+pub type NetworkError = Error;

@@ -1,0 +1,121 @@
+//! The entry point: a node's place in a network, from which everything else is reached.
+
+mod admission;
+mod builder;
+mod config;
+mod error;
+mod identity;
+mod local;
+
+use std::fmt;
+
+pub use self::{
+    builder::NetworkBuilder,
+    config::NetworkConfig,
+    error::{Error, NetworkError},
+    local::LocalNode,
+};
+pub use crate::transport::{BindError, CloseReason, Config as TransportConfig};
+
+use crate::{discovery::Discovery, id::NetworkId, tasks::Tasks, transport::sim::SimNet};
+
+/// A node's membership in one network.
+///
+/// Nodes that are built with the same name find each other: on one machine at once and without any
+/// configuration, elsewhere through a bootstrap node. A node that takes part in several networks
+/// has one `Network`, and one socket, for each.
+///
+/// Dropping it ends everything that was created from it, and tells the other nodes;
+/// [`Network::shutdown`] does the same and waits until that is done.
+///
+/// ```
+/// # async fn example() -> Result<(), mosaik::network::Error> {
+/// use mosaik::Network;
+///
+/// let network = Network::builder("my-app").offline().build().await?;
+/// println!("I am {}", network.local().id());
+/// network.shutdown().await;
+/// # Ok(())
+/// # }
+/// ```
+pub struct Network {
+    local: LocalNode,
+    discovery: Discovery,
+    /// All of the node's tasks; the goodbye task cancels them when it is done.
+    tasks: Tasks,
+    /// Cancelled to begin the goodbye.
+    leaving: Tasks,
+    sim: Option<SimNet>,
+}
+
+impl Network {
+    /// A node of the network `id`, with the defaults of [`NetworkBuilder`].
+    ///
+    /// Returns when its socket is bound and other nodes can reach it; it never waits for the
+    /// internet.
+    ///
+    /// # Errors
+    /// As [`NetworkBuilder::build`].
+    pub async fn new(id: impl Into<NetworkId>) -> Result<Self, Error> {
+        NetworkBuilder::default().with_network_id(id).build().await
+    }
+
+    /// Builds a node of the network `id`, option by option.
+    #[must_use]
+    pub fn builder(id: impl Into<NetworkId>) -> NetworkBuilder {
+        NetworkBuilder::default().with_network_id(id)
+    }
+
+    /// The network's id: `blake3` of its name, and of its secret if it has one.
+    #[must_use]
+    pub fn network_id(&self) -> &NetworkId {
+        self.local.network_id()
+    }
+
+    /// This node: its id, addresses and key.
+    #[must_use]
+    pub fn local(&self) -> &LocalNode {
+        &self.local
+    }
+
+    /// Waits until the node is bound and serves, which it does from the start.
+    pub async fn online(&self) {}
+
+    /// Who else is there.
+    #[must_use]
+    pub fn discovery(&self) -> &Discovery {
+        &self.discovery
+    }
+
+    /// Leaves the network: ends everything that was created from this node, tells the other nodes,
+    /// and returns when no task of it is left. Takes about half a second at most.
+    ///
+    /// Cancel safe: if dropped, the goodbye goes on without being waited for.
+    pub async fn shutdown(self) {
+        self.leaving.cancel();
+        self.tasks.ended().await;
+    }
+
+    pub(crate) fn sim(&self) -> Option<&SimNet> {
+        self.sim.as_ref()
+    }
+
+    /// How many tasks the node runs.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn running_tasks(&self) -> usize {
+        self.tasks.running()
+    }
+}
+
+impl Drop for Network {
+    fn drop(&mut self) {
+        self.leaving.cancel();
+    }
+}
+
+impl fmt::Debug for Network {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Network").field("local", &self.local).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,8 @@
+//! The integration tests of mosaik: whole nodes, on loopback or simulated.
+//!
+//! `TEST_TRACE=on` logs, `TIME_FACTOR=3` gives a slow machine more time.
+
+mod discovery;
+mod macros;
+mod network;
+mod streams;

@@ -1,0 +1,5 @@
+//! Nodes: how they start, what they are reached by, how they end.
+
+mod identity;
+mod lifetime;
+mod loss;

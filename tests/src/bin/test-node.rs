@@ -1,0 +1,68 @@
+//! A node in a process of its own. Prints its ticket, then what it is asked for.
+//!
+//! `test-node NETWORK produce`: streams rising numbers.
+//! `test-node NETWORK consume`: prints the numbers that it receives.
+//! `test-node NETWORK watch DIRECTORY`: finds others through the local directory, prints them.
+
+use mosaik::{
+    Network,
+    discovery::{Config, Event},
+    futures::{SinkExt, StreamExt},
+};
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> anyhow::Result<()> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match arguments[..] {
+        [name, "produce"] => produce(lone(name).await?).await,
+        [name, "consume"] => consume(lone(name).await?).await,
+        [name, "watch", directory] => watch(local(name, directory).await?).await,
+        _ => anyhow::bail!("usage: test-node NETWORK produce | consume | watch DIRECTORY"),
+    }
+}
+
+async fn lone(name: &str) -> anyhow::Result<Network> {
+    start(name, Config::builder().with_local(false)).await
+}
+
+async fn local(name: &str, directory: &str) -> anyhow::Result<Network> {
+    start(name, Config::builder().with_local_directory(directory)).await
+}
+
+async fn start(name: &str, discovery: mosaik::discovery::ConfigBuilder) -> anyhow::Result<Network> {
+    mosaik_tests::trace();
+    let builder = Network::builder(name).offline().bind("127.0.0.1:0".parse()?);
+    let network = builder.with_discovery(discovery).build().await?;
+    println!("{}", network.local().ticket());
+    Ok(network)
+}
+
+async fn produce(network: Network) -> anyhow::Result<()> {
+    let mut producer = network.streams().produce::<u64>();
+    for number in 0.. {
+        producer.send(number).await?;
+        tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+    }
+    Ok(())
+}
+
+async fn consume(network: Network) -> anyhow::Result<()> {
+    let mut consumer = network.streams().consume::<u64>();
+    while let Some(number) = consumer.next().await {
+        println!("{number}");
+    }
+    Ok(())
+}
+
+async fn watch(network: Network) -> anyhow::Result<()> {
+    let mut events = network.discovery().events();
+    while let Ok(event) = events.recv().await {
+        match event {
+            Event::PeerDiscovered(entry) => println!("discovered {}", entry.id()),
+            Event::PeerUpdated(entry) => println!("updated {}", entry.id()),
+            Event::PeerDeparted(id) => println!("departed {id}"),
+        }
+    }
+    Ok(())
+}
