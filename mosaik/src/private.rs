@@ -1,8 +1,6 @@
 //! What macro expansions call. Not part of the API: it changes with the macros, whose version is
 //! pinned to this crate's.
 
-use std::future::Future;
-
 pub use ::{core, serde, std};
 pub use core::primitive::{str, u8, u128};
 
@@ -16,9 +14,7 @@ pub use crate::{
     schema::{
         Datum, DecodeError, EncodeError, Identity, Schema, decode, encode, encode_into, schema_of,
     },
-    streams::{
-        Consumer, Producer, StreamConsumer, StreamProducer, producer::BuilderError,
-    },
+    streams::{Consumer, Producer, StreamConsumer, StreamProducer, producer::BuilderError},
 };
 
 /// The id that a const parameter adds to that of its type.
@@ -37,21 +33,13 @@ pub fn opened<D>(built: Result<Producer<D>, BuilderError<D>>) -> Producer<D> {
 }
 
 /// Waits until a producer is online, and hands it over.
-pub fn online_producer<D: Send + 'static>(
-    producer: Producer<D>,
-) -> impl Future<Output = Producer<D>> + Send + Sync + 'static {
-    async move {
-        producer.when().online().await;
-        producer
-    }
+pub async fn online_producer<D: Send + 'static>(producer: Producer<D>) -> Producer<D> {
+    producer.when().online().await;
+    producer
 }
 
 /// Waits until a consumer is online, and hands it over.
-pub fn online_consumer<D: Send + 'static>(
-    consumer: Consumer<D>,
-) -> impl Future<Output = Consumer<D>> + Send + Sync + 'static {
-    async move {
-        consumer.when().online().await;
-        consumer
-    }
+pub async fn online_consumer<D: Send + 'static>(consumer: Consumer<D>) -> Consumer<D> {
+    consumer.when().online().await;
+    consumer
 }

@@ -93,7 +93,7 @@ fn merge(program: Command) -> Command {
 
 #[cfg(test)]
 mod tests {
-    use clap::{CommandFactory, Parser};
+    use clap::Parser;
 
     use super::*;
 
@@ -130,12 +130,10 @@ mod tests {
 
     #[test]
     fn both_kinds_of_flags_are_read_from_one_line() {
-        let (flags, args) = parse_as::<Plain>(
-            &format!(
-                "app --network a --nickname ann --bootstrap {ID}@a:1 --bootstrap {ID} -vv --tag t \
+        let (flags, args) = parse_as::<Plain>(&format!(
+            "app --network a --nickname ann --bootstrap {ID}@a:1 --bootstrap {ID} -vv --tag t \
                  --bind 127.0.0.1:4 --bind [::1]:5 --offline"
-            ),
-        )
+        ))
         .unwrap();
         assert_eq!(args.nickname.as_deref(), Some("ann"));
         assert_eq!(flags.network.as_deref(), Some("a"));

@@ -158,7 +158,9 @@ impl<F: Fn(&str) -> Option<OsString>> Env<F> {
 
     fn text(&self, name: &'static str) -> Result<Option<String>, SettingsError> {
         let value = (self.0)(name).filter(|value| !value.is_empty());
-        value.map(|value| value.into_string().map_err(|_| SettingsError::NotText { name })).transpose()
+        value
+            .map(|value| value.into_string().map_err(|_| SettingsError::NotText { name }))
+            .transpose()
     }
 
     fn list<T: FromStr>(
@@ -299,10 +301,8 @@ mod tests {
     fn a_key_is_64_hex_digits() {
         let key = SecretKey::from_bytes(&[7; 32]);
         let good = file(&format!("{}\n", "07".repeat(32)));
-        let flags = |path: &Path| Flags {
-            secret_key_file: Some(path.to_owned()),
-            ..Flags::default()
-        };
+        let flags =
+            |path: &Path| Flags { secret_key_file: Some(path.to_owned()), ..Flags::default() };
         let settings = resolve(flags(good.path()), &[]).unwrap();
         assert_eq!(settings.secret_key.unwrap().to_bytes(), key.to_bytes());
 

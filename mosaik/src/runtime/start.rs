@@ -1,13 +1,6 @@
 //! Runs a program: from the command line to the last goodbye.
 
-use std::{
-    env,
-    future::Future,
-    io,
-    process::ExitCode,
-    sync::Arc,
-    time::Duration,
-};
+use std::{env, future::Future, io, process::ExitCode, sync::Arc, time::Duration};
 
 use tokio::{
     runtime::{Builder, Runtime},

@@ -56,7 +56,9 @@ pub mod primitives {
     #[::m0saik::stream("hostile.by_hand", crate = ::m0saik, serde = false)]
     pub struct ByHand<T: ::std::default::Default, const N: i32>(pub T);
 
-    impl<T: ::std::default::Default, const N: i32> ::m0saik::private::serde::Serialize for ByHand<T, N> {
+    impl<T: ::std::default::Default, const N: i32> ::m0saik::private::serde::Serialize
+        for ByHand<T, N>
+    {
         fn serialize<S: ::m0saik::private::serde::Serializer>(
             &self,
             serializer: S,
@@ -65,8 +67,8 @@ pub mod primitives {
         }
     }
 
-    impl<'de, T: ::std::default::Default, const N: i32>
-        ::m0saik::private::serde::Deserialize<'de> for ByHand<T, N>
+    impl<'de, T: ::std::default::Default, const N: i32> ::m0saik::private::serde::Deserialize<'de>
+        for ByHand<T, N>
     {
         fn deserialize<D: ::m0saik::private::serde::Deserializer<'de>>(
             _: D,

@@ -36,7 +36,10 @@ mod programs {
         }
 
         #[mosaik::main(flavor = "current_thread")]
-        async fn main(_network: mosaik::Network, Args { nickname }: Args) -> std::process::ExitCode {
+        async fn main(
+            _network: mosaik::Network,
+            Args { nickname }: Args,
+        ) -> std::process::ExitCode {
             drop(nickname);
             std::process::ExitCode::SUCCESS
         }
@@ -98,17 +101,11 @@ async fn a_test_that_hangs_fails(_network: Network) {
 
 #[mosaik::network_test(sim)]
 async fn a_partition_is_noticed_and_heals(nodes: [Network; 3]) {
+    let out = nodes[0].streams().produce::<String>();
+    let _inp = nodes[1].streams().consume::<String>();
+    out.when().online().await;
     nodes.partition(&[&[0], &[1, 2]]);
-    let gone = |node: &Network| node.discovery().catalog().peers_count() == 1;
-    while !gone(&nodes[1]) {
-        tokio_sleep().await;
-    }
+    out.when().offline().await;
     nodes.heal();
-    while gone(&nodes[1]) {
-        tokio_sleep().await;
-    }
-}
-
-async fn tokio_sleep() {
-    std::future::ready(()).await;
+    out.when().online().await;
 }

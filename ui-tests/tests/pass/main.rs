@@ -5,6 +5,7 @@ mod entry;
 mod ids;
 mod macro_rules;
 mod names;
+mod program;
 mod serde_forms;
 mod stream;
 mod two_crates;

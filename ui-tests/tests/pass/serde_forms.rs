@@ -95,8 +95,5 @@ fn every_placement_of_the_derives_works() {
 #[test]
 fn a_schema_is_known() {
     assert!(Both::schema().is_some());
-    assert_ne!(
-        Both::schema().unwrap().fingerprint(),
-        Half::schema().unwrap().fingerprint(),
-    );
+    assert_ne!(Both::schema().unwrap().fingerprint(), Half::schema().unwrap().fingerprint(),);
 }

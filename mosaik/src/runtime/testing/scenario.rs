@@ -112,7 +112,9 @@ fn run_once<Fut: Future>(
             let mut nodes = nodes.await;
             body(&mut nodes).await
         };
-        timeout(limit, whole).await.unwrap_or_else(|_| panic!("the test took longer than {limit:?}"))
+        timeout(limit, whole)
+            .await
+            .unwrap_or_else(|_| panic!("the test took longer than {limit:?}"))
     });
     // A test that blocks a thread has ended all the same.
     runtime.shutdown_background();
