@@ -1,11 +1,13 @@
 //! Discovery's sections of the hello: two nodes that meet exchange their entries before anything
 //! else, so that whoever is admitted is known.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    catalog::Merged, entry::RawEntry, refusal::Refusal, shared::Shared, version::PeerEntryVersion,
+    catalog::Input, entry::RawEntry, refusal::Refusal, shared::Shared, version::PeerEntryVersion,
 };
 use crate::{id::PeerId, transport::CloseReason};
 
@@ -18,49 +20,61 @@ struct Offer {
     known: Option<PeerEntryVersion>,
 }
 
-/// What this node offers to a peer that it meets.
-pub(super) fn offer(shared: &Shared, peer: &PeerId) -> Bytes {
-    let offer = shared.read(|state| Offer {
-        version: state.local().update_version(),
-        digest: *state.local().digest().as_bytes(),
-        known: state.record(peer).map(|entry| entry.update_version()),
-    });
-    encode(&offer)
+/// What discovery says in hellos, and what it makes of what it hears.
+#[derive(Clone, Debug)]
+pub(crate) struct HelloSections {
+    shared: Arc<Shared>,
 }
 
-/// What the peer lacks, by its offer: this node's entry with a sign of life, or nothing.
-pub(super) fn bodies(shared: &Shared, their_offer: &[u8]) -> Result<Bytes, CloseReason> {
-    let offer: Offer = decode(their_offer)?;
-    let local = shared.local();
-    let lacks = offer.known != Some(local.update_version());
-    Ok(encode(&lacks.then(|| local.to_raw())))
-}
+impl HelloSections {
+    pub(super) fn new(shared: Arc<Shared>) -> Self {
+        Self { shared }
+    }
 
-/// Takes in the peer's entry.
-///
-/// An entry that does not come in time, or is dated in the future, is no reason to turn the peer
-/// away: it may come later by other ways. One that is forged or somebody else's is.
-pub(super) fn admit(
-    shared: &Shared,
-    peer: &PeerId,
-    their_offer: &[u8],
-    their_bodies: &[u8],
-) -> Result<(), CloseReason> {
-    let offer: Offer = decode(their_offer)?;
-    if their_bodies.is_empty() {
-        return Ok(());
+    /// What this node offers to a peer that it meets.
+    pub(crate) fn offer(&self, peer: &PeerId) -> Bytes {
+        let offer = self.shared.read(|state| Offer {
+            version: state.local().update_version(),
+            digest: *state.local().digest().as_bytes(),
+            known: state.record(peer).map(|entry| entry.update_version()),
+        });
+        encode(&offer)
     }
-    let Some(raw) = decode::<Option<RawEntry>>(their_bodies)? else { return Ok(()) };
-    let entry = shared.counted(shared.verify(raw)).map_err(|_| CloseReason::ProtocolViolation)?;
-    if entry.id() != peer || *entry.digest().as_bytes() != offer.digest {
-        shared.refusals().count(Refusal::Forged);
-        return Err(CloseReason::ProtocolViolation);
+
+    /// What the peer lacks, by its offer: this node's entry with a sign of life, or nothing.
+    pub(crate) fn bodies(&self, their_offer: &[u8]) -> Result<Bytes, CloseReason> {
+        let offer: Offer = decode(their_offer)?;
+        let local = self.shared.local();
+        let lacks = offer.known != Some(local.update_version());
+        Ok(encode(&lacks.then(|| local.to_raw())))
     }
-    match shared.merge(super::catalog::Input::Entry(entry)) {
-        Ok(Merged::New | Merged::Known | Merged::Missing(_)) => {}
-        Err(refusal) => tracing::debug!(%peer, %refusal, "the entry of a peer was refused"),
+
+    /// Takes in the peer's entry.
+    ///
+    /// An entry that does not come in time, or is dated in the future, is no reason to turn the
+    /// peer away: it may come later by other ways. One that is forged or somebody else's is.
+    pub(crate) fn admit(
+        &self,
+        peer: &PeerId,
+        their_offer: &[u8],
+        their_bodies: &[u8],
+    ) -> Result<(), CloseReason> {
+        let offer: Offer = decode(their_offer)?;
+        if their_bodies.is_empty() {
+            return Ok(());
+        }
+        let Some(raw) = decode::<Option<RawEntry>>(their_bodies)? else { return Ok(()) };
+        let verified = self.shared.counted(self.shared.verify(raw));
+        let entry = verified.map_err(|_| CloseReason::ProtocolViolation)?;
+        if entry.id() != peer || *entry.digest().as_bytes() != offer.digest {
+            self.shared.refusals().count(Refusal::Forged);
+            return Err(CloseReason::ProtocolViolation);
+        }
+        if let Err(refusal) = self.shared.merge(Input::Entry(entry)) {
+            tracing::debug!(%peer, %refusal, "the entry of a peer was refused");
+        }
+        Ok(())
     }
-    Ok(())
 }
 
 fn encode<T: Serialize>(section: &T) -> Bytes {
@@ -80,22 +94,30 @@ mod tests {
     use super::*;
     use crate::{clock::Clock, discovery::config::Config};
 
-    fn node(seed: u8, network: &str) -> Shared {
+    fn hello(node: &Arc<Shared>) -> HelloSections {
+        HelloSections::new(node.clone())
+    }
+
+    fn node(seed: u8, network: &str) -> Arc<Shared> {
         let key = SecretKey::from_bytes(&[seed; 32]);
         let clock = Clock::system();
         let start = crate::discovery::version::micros(clock.now());
         let address = key.public().into();
-        Shared::new(network.into(), key, clock, &Config::default(), start, address, |_, _| {})
-            .unwrap()
+        let shared =
+            Shared::new(network.into(), key, clock, &Config::default(), start, address, |_, _| {});
+        Arc::new(shared.unwrap())
     }
 
     /// Both sides of the sections; what each side says of the other.
-    fn meet(a: &Shared, b: &Shared) -> [Result<(), CloseReason>; 2] {
-        let offers = [offer(a, &b.me()), offer(b, &a.me())];
-        let bodies_a = bodies(a, &offers[1]).unwrap();
-        let bodies_b = bodies(b, &offers[0]).unwrap();
+    fn meet(a: &Arc<Shared>, b: &Arc<Shared>) -> [Result<(), CloseReason>; 2] {
+        let offers = [hello(&a).offer(&b.me()), hello(&b).offer(&a.me())];
+        let bodies_a = hello(&a).bodies(&offers[1]).unwrap();
+        let bodies_b = hello(&b).bodies(&offers[0]).unwrap();
         assert!(offers[0].len() <= 1024);
-        [admit(a, &b.me(), &offers[1], &bodies_b), admit(b, &a.me(), &offers[0], &bodies_a)]
+        [
+            hello(&a).admit(&b.me(), &offers[1], &bodies_b),
+            hello(&b).admit(&a.me(), &offers[0], &bodies_a),
+        ]
     }
 
     #[tokio::test]
@@ -104,8 +126,8 @@ mod tests {
         assert_eq!(meet(&a, &b), [Ok(()), Ok(())]);
         assert!(a.catalog().get(&b.me()).is_some() && b.catalog().get(&a.me()).is_some());
         // The second time, nothing needs to be told.
-        let again = offer(&b, &a.me());
-        let nothing = bodies(&a, &again).unwrap();
+        let again = hello(&b).offer(&a.me());
+        let nothing = hello(&a).bodies(&again).unwrap();
         assert_eq!(nothing.len(), 1);
         a.edit(|entry| entry.add_tags("new")).unwrap();
         assert_eq!(meet(&a, &b), [Ok(()), Ok(())]);
@@ -115,9 +137,9 @@ mod tests {
     #[tokio::test]
     async fn a_peer_that_shows_the_entry_of_another_is_turned_away() {
         let (a, b, c) = (node(1, "net"), node(2, "net"), node(3, "net"));
-        let offer_of_c = offer(&c, &a.me());
-        let bodies_of_c = bodies(&c, &offer(&a, &c.me())).unwrap();
-        let refused = admit(&a, &b.me(), &offer_of_c, &bodies_of_c);
+        let offer_of_c = hello(&c).offer(&a.me());
+        let bodies_of_c = hello(&c).bodies(&hello(&a).offer(&c.me())).unwrap();
+        let refused = hello(&a).admit(&b.me(), &offer_of_c, &bodies_of_c);
         assert_eq!(refused, Err(CloseReason::ProtocolViolation));
         assert_eq!(a.refusals().of(Refusal::Forged), 1);
         assert_eq!(a.catalog().peers_count(), 0);
@@ -126,11 +148,11 @@ mod tests {
     #[tokio::test]
     async fn garbage_is_turned_away_and_missing_bodies_are_not() {
         let (a, b) = (node(1, "net"), node(2, "net"));
-        let offer_of_b = offer(&b, &a.me());
-        assert_eq!(admit(&a, &b.me(), &offer_of_b, &[]), Ok(()));
-        assert!(admit(&a, &b.me(), &offer_of_b, b"\x01garbage").is_err());
-        assert!(admit(&a, &b.me(), b"", &[]).is_err());
-        assert!(bodies(&a, b"garbage").is_err());
+        let offer_of_b = hello(&b).offer(&a.me());
+        assert_eq!(hello(&a).admit(&b.me(), &offer_of_b, &[]), Ok(()));
+        assert!(hello(&a).admit(&b.me(), &offer_of_b, b"\x01garbage").is_err());
+        assert!(hello(&a).admit(&b.me(), b"", &[]).is_err());
+        assert!(hello(&a).bodies(b"garbage").is_err());
     }
 
     #[tokio::test]

@@ -32,7 +32,6 @@ mod worker;
 
 use std::{fmt, sync::Arc};
 
-use bytes::Bytes;
 use futures::future::join_all;
 use iroh::{EndpointAddr, SecretKey};
 use tokio::{
@@ -40,6 +39,7 @@ use tokio::{
     time::timeout,
 };
 
+pub(crate) use admission::HelloSections;
 pub use bootstrap::{Bootstrap, BootstrapError, BootstrapHost};
 pub use catalog::Catalog;
 pub(crate) use catalog::{PeerDelta, StreamPeers};
@@ -58,7 +58,7 @@ use crate::{
     many::IntoIterOrSingle,
     random::Random,
     tasks::Tasks,
-    transport::{CloseReason, StreamKind, Transport},
+    transport::{StreamKind, Transport},
 };
 use reach::{AddressBook, Reach};
 use shared::Shared;
@@ -268,24 +268,9 @@ impl Discovery {
         self.reach.book.lookup(peer)
     }
 
-    /// Discovery's part of the hello's offer.
-    pub(crate) fn offer(&self, peer: &PeerId) -> Bytes {
-        admission::offer(self.shared(), peer)
-    }
-
-    /// Discovery's part of the hello's bodies.
-    pub(crate) fn bodies(&self, their_offer: &[u8]) -> Result<Bytes, CloseReason> {
-        admission::bodies(self.shared(), their_offer)
-    }
-
-    /// Takes in discovery's part of a peer's hello.
-    pub(crate) fn admit(
-        &self,
-        peer: &PeerId,
-        their_offer: &[u8],
-        their_bodies: &[u8],
-    ) -> Result<(), CloseReason> {
-        admission::admit(self.shared(), peer, their_offer, their_bodies)
+    /// Discovery's part in hellos. It holds no transport, so a transport may hold it.
+    pub(crate) fn hello(&self) -> HelloSections {
+        HelloSections::new(self.shared().clone())
     }
 
     /// Says goodbye: at return, the neighbours have heard it, or `graceful_departure_window` has
@@ -304,7 +289,7 @@ impl Discovery {
         let _ = timeout(self.config.graceful_departure_window, goodbye).await;
     }
 
-    fn shared(&self) -> &Shared {
+    fn shared(&self) -> &Arc<Shared> {
         self.reach.shared()
     }
 

@@ -5,7 +5,7 @@
 //! that what follows cannot overtake it.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     sync::atomic::{AtomicU64, Ordering},
     time::Duration,
 };
@@ -155,9 +155,10 @@ impl Neighbors {
         heard
     }
 
-    /// Lets the streams end once all that was sent has been heard; says whether any is left.
-    pub(super) fn finish(&mut self) -> bool {
-        self.pairs.retain(|_, pair| pair.writer.is_some());
+    /// Lets the streams end once all that was sent has been heard; says whether any to these
+    /// peers is left. The others are dropped.
+    pub(super) fn finish(&mut self, peers: &BTreeSet<PeerId>) -> bool {
+        self.pairs.retain(|peer, pair| pair.writer.is_some() && peers.contains(peer));
         for pair in self.pairs.values_mut() {
             if let Some((_, writer)) = &mut pair.writer {
                 // Replaced by a closed channel: what is queued in the old one is still written.

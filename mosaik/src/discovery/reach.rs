@@ -79,10 +79,22 @@ impl Reach {
     /// Connects to a peer and exchanges catalogs with it.
     pub(super) async fn sync_with(&self, to: EndpointAddr) -> Result<(), Error> {
         let peer = to.id;
+        let outcome = self.exchange(to).await;
+        let (learned, outcome) = match outcome {
+            Ok(learned) => (learned, Ok(())),
+            Err(error) => (Vec::new(), Err(error)),
+        };
+        // When the worker is gone, the node is shutting down.
+        let _ = self.commands.send(Command::Synced(peer, learned)).await;
+        outcome
+    }
+
+    async fn exchange(&self, to: EndpointAddr) -> Result<sync::Learned, Error> {
+        let peer = to.id;
         let link = match self.connect(to).await {
             Ok(link) => link,
             // A peer of another network is none of ours: there is nothing to exchange.
-            Err(DialError::Refused(CloseReason::DifferentNetwork)) => return Ok(()),
+            Err(DialError::Refused(CloseReason::DifferentNetwork)) => return Ok(Vec::new()),
             Err(DialError::ShuttingDown) => return Err(Error::Cancelled),
             Err(source) => return Err(Error::Unreachable { peer, source: source.into() }),
         };

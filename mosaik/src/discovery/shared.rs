@@ -2,7 +2,11 @@
 //! for a few lines, and the channels through which its changes are told.
 
 use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    fmt,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -40,6 +44,9 @@ pub(super) struct Shared {
     catalog: watch::Sender<Catalog>,
     events: broadcast::Sender<Event>,
     refusals: Arc<Refusals>,
+    /// A sync has been completed since this node last was without neighbours: it knows what its
+    /// part of the network knows.
+    established: AtomicBool,
     /// Told when the own entry changed.
     pub(super) edited: Notify,
     on_new_start: Box<dyn Fn(&PeerId, u64) + Send + Sync>,
@@ -79,6 +86,7 @@ impl Shared {
             state: Mutex::new(Guarded { state, index: StreamIndex::default() }),
             events: broadcast::Sender::new(config.events_backlog),
             refusals: Arc::default(),
+            established: AtomicBool::new(false),
             edited: Notify::new(),
             on_new_start: Box::new(on_new_start),
         })
@@ -239,6 +247,16 @@ impl Shared {
         local
     }
 
+    /// Whether this node knows what its part of the network knows: what it learns after that is
+    /// news to its neighbours.
+    pub(super) fn is_established(&self) -> bool {
+        self.established.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set_established(&self, established: bool) {
+        self.established.store(established, Ordering::Relaxed);
+    }
+
     pub(super) fn departure(&self) -> Departure {
         let version = self.read(|state| state.local().update_version());
         Departure::sign(&self.key, &self.tag, version, self.now())
@@ -251,5 +269,11 @@ impl Shared {
 
     fn lock(&self) -> MutexGuard<'_, Guarded> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shared").field("me", &self.me()).finish_non_exhaustive()
     }
 }

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use tokio::time::timeout;
 
 use super::{
-    catalog::{Summary, SyncItem, Want},
+    catalog::{Merged, Summary, SyncItem, Want},
     shared::Shared,
 };
 use crate::{
@@ -29,6 +29,8 @@ const MAX_MESSAGE_BYTES: usize = 320 * 1024;
 const PAGE_ITEMS: usize = 256;
 /// The most of anything in one sync.
 const MAX_ITEMS: usize = 60_000;
+/// News beyond this reach the others by their own syncs.
+const MAX_LEARNED: usize = 64;
 /// The longest time for one sync.
 const MAX_TIME: Duration = Duration::from_secs(60);
 
@@ -56,11 +58,17 @@ pub(super) enum SyncError {
     TimedOut,
 }
 
+/// Peers of whom a sync brought news that the neighbours may not know; few enough to be
+/// announced. A newcomer's first syncs bring none: it learns what all others know.
+pub(super) type Learned = Vec<PeerId>;
+
 /// Exchanges catalogs with a peer; when it returns, both sides have what both had.
-pub(super) async fn initiate(shared: &Shared, link: &Link) -> Result<(), SyncError> {
+pub(super) async fn initiate(shared: &Shared, link: &Link) -> Result<Learned, SyncError> {
     let exchange = async {
         let (send, recv) = link.open(StreamKind::Sync).await?;
-        Exchange::new(shared, link.peer(), send, recv).initiate().await
+        let mut exchange = Exchange::new(shared, link.peer(), send, recv);
+        exchange.initiate().await?;
+        Ok(exchange.end())
     };
     timeout(MAX_TIME, exchange).await.unwrap_or(Err(SyncError::TimedOut))
 }
@@ -71,13 +79,13 @@ pub(super) async fn accept(
     link: &Link,
     send: SendStream,
     recv: RecvStream,
-) -> Result<(), SyncError> {
+) -> Result<Learned, SyncError> {
     let mut exchange = Exchange::new(shared, link.peer(), send, recv);
     let outcome = timeout(MAX_TIME, exchange.accept()).await.unwrap_or(Err(SyncError::TimedOut));
     if outcome.is_err() {
         exchange.writer.reset(CloseReason::ProtocolViolation);
     }
-    outcome
+    outcome.map(|()| exchange.end())
 }
 
 struct Exchange<'a> {
@@ -85,6 +93,8 @@ struct Exchange<'a> {
     peer: PeerId,
     writer: MessageWriter,
     reader: MessageReader,
+    /// None while this node is a newcomer.
+    learned: Option<Learned>,
 }
 
 /// What came in one turn; entries and the like are merged as they come.
@@ -102,6 +112,7 @@ impl<'a> Exchange<'a> {
             peer,
             writer: MessageWriter::new(send),
             reader: MessageReader::new(recv, MAX_MESSAGE_BYTES),
+            learned: shared.is_established().then(Vec::new),
         }
     }
 
@@ -169,6 +180,25 @@ impl<'a> Exchange<'a> {
         Ok(self.writer.send(&Page::End).await?)
     }
 
+    /// Merges what came. If it is refused, that is counted; the rest of the page still counts.
+    fn take(&mut self, item: SyncItem) {
+        let entry_of = match &item {
+            SyncItem::Entry(entry) => entry.peer(),
+            SyncItem::Beat(_) | SyncItem::Departure(_) => None,
+        };
+        let merged = self.shared.take(item);
+        if let (Some(learned), Some(peer), Ok(Merged::New)) = (&mut self.learned, entry_of, merged)
+            && learned.len() < MAX_LEARNED
+        {
+            learned.push(peer);
+        }
+    }
+
+    fn end(self) -> Learned {
+        self.shared.set_established(true);
+        self.learned.unwrap_or_default()
+    }
+
     /// Reads the other side's turn to its end.
     async fn hear(&mut self) -> Result<Turn, SyncError> {
         let mut turn = Turn::default();
@@ -178,10 +208,7 @@ impl<'a> Exchange<'a> {
                 Page::Wants(page) => turn.wants.extend(page),
                 Page::Items(page) => {
                     turn.items += page.len();
-                    for item in page {
-                        // What is refused is counted; the rest of the page still counts.
-                        let _ = self.shared.take(item);
-                    }
+                    page.into_iter().for_each(|item| self.take(item));
                     // Verifying a page takes a millisecond or more.
                     tokio::task::yield_now().await;
                 }

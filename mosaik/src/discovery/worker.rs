@@ -23,6 +23,7 @@ use super::{
     neighbors::{Heard, Inbound, Neighbors},
     reach::Reach,
     shared::Shared,
+    sync::Learned,
 };
 use crate::{
     id::PeerId,
@@ -33,10 +34,15 @@ use crate::{
 
 /// Fewer neighbours than this are too few, if there are more peers.
 const NEIGHBORS_MIN: usize = 3;
+/// How many of those that sources find are contacted at once.
+const FIRST_CONTACTS: usize = 2;
 /// How often too few neighbours are noticed.
 const HEAL_INTERVAL: Duration = Duration::from_secs(5);
 /// How often, on average, catalogs are compared with a random peer.
 const SYNC_INTERVAL: Duration = Duration::from_secs(30);
+/// Both begin this short and double: while many nodes start at once, and after a node has lost
+/// all its neighbours, the overlay is in flux.
+const INTERVALS_FIRST: Duration = Duration::from_millis(250);
 /// How long a sync with a new contact waits: if it becomes a neighbour, one sync does for both.
 const SYNC_DELAY: Duration = Duration::from_millis(100);
 /// How much longer the side with the greater id leaves it to the other to begin.
@@ -57,10 +63,10 @@ pub(super) enum Command {
     Found(EndpointAddr),
     /// A peer that a source had found was not reached.
     Unreachable(PeerId),
-    /// A sync that this node began is over.
-    Synced(PeerId),
-    /// A peer began a sync, and it is over.
-    SyncedBy(PeerId),
+    /// A sync that this node began is over; it brought news of these peers.
+    Synced(PeerId, Learned),
+    /// A peer began a sync, and it is over; it brought news of these peers.
+    SyncedBy(PeerId, Learned),
     /// Say goodbye; answered when it was heard.
     Depart(oneshot::Sender<()>),
 }
@@ -84,8 +90,8 @@ pub(super) struct Worker {
     overlay: Overlay,
     neighbors: Neighbors,
     schedule: Schedule,
-    heal_at: Instant,
-    random_sync_at: Instant,
+    healing: Recurring,
+    random_syncs: Recurring,
     /// With whom a sync is due, and when.
     syncs_due: HashMap<PeerId, Instant>,
     /// With whom a sync is going on that this node began.
@@ -111,8 +117,8 @@ impl Worker {
             overlay: Overlay::new(shared.me(), topic, random.fork(), now),
             neighbors: Neighbors::new(reach.clone(), tasks.clone(), inbound),
             schedule: Schedule::new(now + random.jittered(config.announce_interval, jitter)),
-            heal_at: now + random.jittered(HEAL_INTERVAL, INTERVALS_JITTER),
-            random_sync_at: now + random.jittered(SYNC_INTERVAL, INTERVALS_JITTER),
+            healing: Recurring::new(now, HEAL_INTERVAL),
+            random_syncs: Recurring::new(now, SYNC_INTERVAL),
             announce_interval: config.announce_interval,
             announce_jitter: jitter,
             syncs_due: HashMap::new(),
@@ -166,12 +172,18 @@ impl Worker {
             Command::Found(address) => self.found(address),
             Command::Unreachable(peer) => {
                 self.contacting.remove(&peer);
+                if self.overlay.neighbors().is_empty() {
+                    self.candidates.remove(&peer);
+                    self.contact_candidate();
+                }
             }
-            Command::Synced(peer) => {
+            Command::Synced(peer, learned) => {
                 self.syncing.remove(&peer);
+                self.pass_on(&learned, now);
             }
-            Command::SyncedBy(peer) => {
+            Command::SyncedBy(peer, learned) => {
                 self.syncs_due.remove(&peer);
+                self.pass_on(&learned, now);
             }
             Command::Depart(_) => {}
         }
@@ -243,7 +255,8 @@ impl Worker {
             self.candidates.pop_first();
         }
         self.candidates.insert(peer, address.clone());
-        if self.overlay.neighbors().len() + self.contacting.len() < NEIGHBORS_MIN {
+        // The first neighbours lead to more.
+        if self.overlay.neighbors().len() + self.contacting.len() < FIRST_CONTACTS {
             self.contact(address);
         }
     }
@@ -262,13 +275,23 @@ impl Worker {
         });
     }
 
+    /// Announces what a sync brought: the peer at the other end may have led to a part of the
+    /// network that our neighbours know nothing of.
+    fn pass_on(&mut self, learned: &[PeerId], now: Instant) {
+        for peer in learned {
+            if let Some(entry) = self.shared.read(|state| state.record(peer)) {
+                self.overlay.announce(&Announcement::Entry(entry.to_raw()), now);
+            }
+        }
+    }
+
     fn want_sync(&mut self, peer: PeerId, at: Instant) {
         let due = self.syncs_due.entry(peer).or_insert(at);
         *due = at.min(*due);
     }
 
     fn next_deadline(&self) -> Instant {
-        let fixed = [self.schedule.next(), self.heal_at, self.random_sync_at];
+        let fixed = [self.schedule.next(), self.healing.at, self.random_syncs.at];
         let syncs = self
             .syncs_due
             .iter()
@@ -281,7 +304,7 @@ impl Worker {
             Instant::now() + Duration::from_micros(left.clamp(1000, 3_600_000_000))
         });
         let soonest = [self.overlay.next_timer(), syncs, expiry].into_iter().flatten();
-        soonest.chain(fixed).min().unwrap_or(self.heal_at)
+        soonest.chain(fixed).min().unwrap_or(self.healing.at)
     }
 
     fn tick(&mut self) {
@@ -289,12 +312,10 @@ impl Worker {
         self.overlay.tick(now);
         let date = self.shared.now();
         self.shared.change(|state, effects: &mut Effects| state.purge(date, effects));
-        if self.heal_at <= now {
-            self.heal_at = now + HEAL_INTERVAL;
+        if self.healing.is_due(now, &self.random) {
             self.heal(now);
         }
-        if self.random_sync_at <= now {
-            self.random_sync_at = now + self.random.jittered(SYNC_INTERVAL, INTERVALS_JITTER);
+        if self.random_syncs.is_due(now, &self.random) {
             let catalog = self.shared.catalog();
             if let Some(peer) = self.random_peers(&catalog, 1, |_| true).pop() {
                 self.want_sync(peer, now);
@@ -326,7 +347,13 @@ impl Worker {
                         // What passed before the neighbour was one is in its catalog by now.
                         self.want_sync(peer, now + self.turn(&peer));
                     }
-                    Effect::NeighborDown(peer) => tracing::debug!(%peer, "lost a neighbour"),
+                    Effect::NeighborDown(peer) => {
+                        tracing::debug!(%peer, "lost a neighbour");
+                        if self.overlay.neighbors().is_empty() {
+                            self.shared.set_established(false);
+                            self.healing.restart(now);
+                        }
+                    }
                 }
             }
         }
@@ -359,11 +386,17 @@ impl Worker {
             self.overlay.join(peers, now);
         }
         if neighbors.len() < NEIGHBORS_MIN {
-            let unknown = self.candidates.iter().filter(|(peer, _)| catalog.get(peer).is_none());
-            let addresses: Vec<_> = unknown.map(|(_, address)| address.clone()).collect();
-            if let Some(address) = addresses.get(self.random.below(addresses.len())) {
-                self.contact(address.clone());
-            }
+            self.contact_candidate();
+        }
+    }
+
+    /// Contacts one of those that sources have named and that are not in the catalog.
+    fn contact_candidate(&mut self) {
+        let catalog = self.shared.catalog();
+        let unknown = self.candidates.iter().filter(|(peer, _)| catalog.get(peer).is_none());
+        let addresses: Vec<_> = unknown.map(|(_, address)| address.clone()).collect();
+        if let Some(address) = addresses.get(self.random.below(addresses.len())) {
+            self.contact(address.clone());
         }
     }
 
@@ -392,23 +425,47 @@ impl Worker {
                 if let Err(error) = reach.sync_with(EndpointAddr::new(peer)).await {
                     tracing::debug!(%peer, %error, "a sync failed");
                 }
-                let _ = reach.commands.send(Command::Synced(peer)).await;
             });
         }
     }
 
     /// Tells everyone that this node leaves, and waits until its neighbours have heard it.
     async fn depart(&mut self, inbound: &mut mpsc::Receiver<Inbound>) {
-        let now = Instant::now();
+        let neighbors = self.overlay.neighbors().clone();
         let departure = Announcement::Departure(Raw::from(self.shared.departure()));
-        self.overlay.announce(&departure, now);
+        self.overlay.quit(&departure, Instant::now());
         self.carry_out();
-        self.overlay.quit(now);
-        self.carry_out();
-        while self.neighbors.finish() {
+        while self.neighbors.finish(&neighbors) {
             let Some(inbound) = inbound.recv().await else { return };
             self.neighbors.hear(inbound);
         }
+    }
+}
+
+/// Something that recurs at intervals that double up to a longest one, with jitter.
+struct Recurring {
+    at: Instant,
+    next: Duration,
+    longest: Duration,
+}
+
+impl Recurring {
+    fn new(now: Instant, longest: Duration) -> Self {
+        Self { at: now + INTERVALS_FIRST, next: INTERVALS_FIRST * 2, longest }
+    }
+
+    fn restart(&mut self, now: Instant) {
+        *self = Self::new(now, self.longest);
+    }
+
+    /// Whether it is due; if so, its next time is set.
+    fn is_due(&mut self, now: Instant, random: &Random) -> bool {
+        if self.at > now {
+            return false;
+        }
+        self.at = now + random.jittered(self.next, INTERVALS_JITTER);
+        self.next = self.longest.min(self.next * 2);
+        true
     }
 }
 
@@ -422,8 +479,8 @@ pub(super) async fn answer_sync(
 ) {
     let peer = link.peer();
     match super::sync::accept(shared, &link, send, recv).await {
-        Ok(()) => {
-            let _ = commands.send(Command::SyncedBy(peer)).await;
+        Ok(learned) => {
+            let _ = commands.send(Command::SyncedBy(peer, learned)).await;
         }
         Err(error) => tracing::debug!(%peer, %error, "a sync that a peer began failed"),
     }

@@ -3,14 +3,14 @@
 use bytes::Bytes;
 
 use crate::{
-    discovery::Discovery,
+    discovery::HelloSections,
     id::PeerId,
     transport::{Admission, CloseReason},
 };
 
 /// Admits every peer that has proved that it is of this network, and takes its entry in.
 #[derive(Debug)]
-pub(super) struct Gate(pub(super) Discovery);
+pub(super) struct Gate(pub(super) HelloSections);
 
 impl Admission for Gate {
     fn offer(&self, peer: PeerId) -> Bytes {

@@ -159,7 +159,7 @@ impl NetworkBuilder {
                 return Err(error.into());
             }
         };
-        transport.set_admission(Arc::new(Gate(discovery.clone())));
+        transport.set_admission(Arc::new(Gate(discovery.hello())));
         let stream_tasks = tasks.child();
         transport.listen();
         let leaving = Tasks::new();

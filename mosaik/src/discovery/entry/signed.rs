@@ -136,6 +136,11 @@ impl RawEntry {
         Ok(SignedPeerEntry { entry, bytes: self.bytes, digest, signature: self.signature, beat })
     }
 
+    /// The peer that it says it is about.
+    pub(crate) fn peer(&self) -> Option<PeerId> {
+        self.decode().ok().map(|entry| *entry.id())
+    }
+
     fn decode(&self) -> Result<PeerEntry, Refusal> {
         if self.bytes.len() > MAX_ENTRY_BYTES {
             return Err(Refusal::Oversized);

@@ -13,8 +13,8 @@ use crate::discovery::{
 
 /// Changes that come within this time go out as one.
 const COALESCE: Duration = Duration::from_millis(20);
-/// A new neighbour is no reason for more than one beat in this time.
-const BEAT_PAUSE: Duration = Duration::from_secs(1);
+/// New neighbours are no reason to repeat the entry more than once in this time.
+const REPEAT_PAUSE: Duration = Duration::from_secs(1);
 
 /// The content of a gossip message.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -61,7 +61,8 @@ impl Schedule {
     }
 
     /// What is to be announced at this time, if the entry is at `version`. With nobody to hear
-    /// it there is nothing to announce: the first neighbour prompts again.
+    /// it there is nothing to announce: the first neighbour prompts again. A later one may lead
+    /// to others who know nothing of us, so the entry is repeated, but not too often.
     pub(crate) fn due(
         &mut self,
         now: Instant,
@@ -77,12 +78,15 @@ impl Schedule {
         if !has_neighbors {
             return None;
         }
-        let due = if prompted && self.announced != Some(version) {
-            Due::Entry
-        } else if periodic || (prompted && self.last_sent.is_none_or(|at| at + BEAT_PAUSE <= now)) {
-            Due::Beat
-        } else {
-            return None;
+        let repeat_at = self.last_sent.map(|at| at + REPEAT_PAUSE).filter(|at| *at > now);
+        let due = match (prompted, repeat_at) {
+            (true, Some(repeat_at)) if self.announced == Some(version) => {
+                self.changes_at = Some(repeat_at);
+                return None;
+            }
+            (true, _) => Due::Entry,
+            (false, _) if periodic => Due::Beat,
+            (false, _) => return None,
         };
         self.last_sent = Some(now);
         self.announced = Some(version);
@@ -126,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn further_neighbours_are_told_by_a_beat_and_not_too_often() {
+    fn further_neighbours_are_told_as_well_but_not_too_often() {
         let start = Instant::now();
         let mut schedule = Schedule::new(start + MINUTE);
         let at = |ms| start + Duration::from_millis(ms);
@@ -134,8 +138,9 @@ mod tests {
         assert_eq!(schedule.due(at(20), version(1), true, || MINUTE), Some(Due::Entry));
         schedule.prompt(at(100));
         assert_eq!(schedule.due(at(120), version(1), true, || MINUTE), None);
-        schedule.prompt(at(1100));
-        assert_eq!(schedule.due(at(1120), version(1), true, || MINUTE), Some(Due::Beat));
+        assert_eq!(schedule.next(), at(1020));
+        assert_eq!(schedule.due(at(1020), version(1), true, || MINUTE), Some(Due::Entry));
+        assert_eq!(schedule.due(at(3000), version(1), true, || MINUTE), None);
     }
 
     #[test]

@@ -83,6 +83,14 @@ struct IHave {
     round: u16,
 }
 
+/// The frame in which the first node of all sends an announcement.
+pub(super) fn first_hop(topic: &[u8; 32], content: Bytes) -> Vec<u8> {
+    let id = *blake3::hash(&content).as_bytes();
+    let gossip = Gossip::Gossip { id, content, scope: Scope::Swarm(0) };
+    let frame = Frame { topic: *topic, layer: Layer::Gossip(gossip) };
+    postcard::to_stdvec(&frame).expect("writing plain data to memory cannot fail")
+}
+
 /// Checks all that can be checked without knowing what is announced.
 pub(super) fn inspect(bytes: &[u8], topic: &[u8; 32]) -> Result<Inspected, Refusal> {
     if bytes.len() > MAX_FRAME_BYTES {

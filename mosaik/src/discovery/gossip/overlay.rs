@@ -93,8 +93,15 @@ impl Overlay {
         true
     }
 
-    /// Says goodbye to all neighbours. Nothing works after that.
-    pub(crate) fn quit(&mut self, now: Instant) {
+    /// Tells all neighbours something last, and says goodbye to them. Nothing works after that.
+    pub(crate) fn quit(&mut self, last_words: &Announcement, now: Instant) {
+        if let Ok(content) = postcard::to_stdvec(last_words) {
+            // To all of them at once: the protocol would only offer it to some, and they could
+            // not ask for it any more.
+            let frame = Bytes::from(frame::first_hop(self.topic.as_bytes(), content.into()));
+            let send = |to: &PeerId| Effect::Send { to: *to, frame: frame.clone() };
+            self.effects.extend(self.neighbors.iter().map(send));
+        }
         self.command(Command::Quit, now);
     }
 

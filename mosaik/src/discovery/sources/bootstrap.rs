@@ -24,6 +24,8 @@ use crate::{
 
 const DELAY_MIN: Duration = Duration::from_millis(250);
 const DELAY_MAX: Duration = Duration::from_secs(30);
+/// What a restart takes at the least.
+const RESTART: Duration = Duration::from_secs(2);
 const JITTER: f64 = 0.5;
 /// How long a name may take to be resolved.
 const RESOLVE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -62,8 +64,11 @@ impl BootstrapSource {
                     delays = self::delays();
                     let reason = link.closed().await;
                     tracing::debug!(peer = %id, %reason, "the link to a bootstrap node ended");
-                    if matches!(reason, CloseReason::Idle) {
-                        self.wait_for_silence(&id, reach).await;
+                    match reason {
+                        CloseReason::Idle => self.wait_for_silence(&id, reach).await,
+                        // It needs a moment to come back.
+                        CloseReason::GracefulShutdown => sleep(RESTART).await,
+                        _ => {}
                     }
                 }
                 Err(error) => {

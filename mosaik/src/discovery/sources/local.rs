@@ -1,13 +1,13 @@
 //! Nodes of the same user on the same machine: found through a directory, offline, at once.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::VecDeque, future::pending, sync::Arc, time::Duration};
 
 use futures::future::BoxFuture;
 use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 use rand::{rngs::StdRng, seq::SliceRandom};
 use tokio::{
     sync::mpsc,
-    time::{MissedTickBehavior, interval},
+    time::{Instant, MissedTickBehavior, interval, sleep_until},
 };
 
 use super::{LocalDirectory, Reach, Source, directory::peer_of_entry};
@@ -17,6 +17,8 @@ use crate::{discovery::entry::SignedPeerEntry, id::PeerId, random::Random};
 const POLL: Duration = Duration::from_millis(500);
 /// How often it is read all the same when they can: a dead node leaves no event.
 const RESCAN: Duration = Duration::from_secs(30);
+/// How long a node that has just come is left to dial us before we dial it.
+const NEWCOMER: Duration = Duration::from_millis(200);
 /// Changes that may wait; beyond that, the next pass over the directory finds them.
 const BACKLOG: usize = 1024;
 
@@ -49,6 +51,7 @@ async fn run(directory: Arc<LocalDirectory>, mut rng: StdRng, reach: Reach) {
     let mut passes = interval(if watcher.is_some() { RESCAN } else { POLL });
     passes.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut catalog = reach.shared().catalog_watch();
+    let mut newcomers: VecDeque<(Instant, PeerId)> = VecDeque::new();
     let mut published = reach.shared().catalog().local().address().clone();
     loop {
         tokio::select! {
@@ -62,7 +65,10 @@ async fn run(directory: Arc<LocalDirectory>, mut rng: StdRng, reach: Reach) {
                 }
                 Err(error) => tracing::debug!(%error, "the local directory was not read"),
             },
-            Some(peer) = changed.recv() => {
+            Some(peer) = changed.recv(), if newcomers.len() < BACKLOG => {
+                newcomers.push_back((Instant::now() + NEWCOMER, peer));
+            }
+            peer = next_due(&mut newcomers) => {
                 if let Some(entry) = directory.entry_of(&peer, reach.shared()) {
                     tell(&reach, &entry).await;
                 }
@@ -74,6 +80,19 @@ async fn run(directory: Arc<LocalDirectory>, mut rng: StdRng, reach: Reach) {
                     publish(&directory, &local);
                 }
             }
+        }
+    }
+}
+
+/// Waits for the first newcomer's time to come. Cancel safe.
+async fn next_due(newcomers: &mut VecDeque<(Instant, PeerId)>) -> PeerId {
+    match newcomers.front() {
+        None => pending().await,
+        Some((at, peer)) => {
+            let peer = *peer;
+            sleep_until(*at).await;
+            newcomers.pop_front();
+            peer
         }
     }
 }

@@ -4,6 +4,8 @@
 mod bootstrap;
 mod directory;
 mod local;
+#[cfg(test)]
+mod tests;
 
 use futures::future::BoxFuture;
 
