@@ -27,9 +27,7 @@ pub const fn const_id(value: u128) -> UniqueId {
 
 /// The producer that was opened, or the one that was open already.
 pub fn opened<D>(built: Result<Producer<D>, BuilderError<D>>) -> Producer<D> {
-    match built {
-        Ok(producer) | Err(BuilderError::AlreadyExists(producer)) => producer,
-    }
+    Producer::opened(built)
 }
 
 /// Waits until a producer is online, and hands it over.
