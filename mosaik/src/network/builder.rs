@@ -13,6 +13,7 @@ use crate::{
     discovery::{self, Discovery, DiscoveryParts},
     id::NetworkId,
     random::Random,
+    streams::{self, Streams, StreamsParts},
     tasks::Tasks,
     transport::{self, Options, Parts, Transport, sim::SimNet},
 };
@@ -94,6 +95,12 @@ impl NetworkBuilder {
         self
     }
 
+    /// How streams behave unless a builder says otherwise.
+    pub fn with_streams(mut self, streams: streams::ConfigBuilder) -> Self {
+        self.config.streams = streams;
+        self
+    }
+
     /// Times and limits of connections.
     pub fn with_transport(mut self, transport: transport::Config) -> Self {
         self.config.transport = transport;
@@ -124,6 +131,7 @@ impl NetworkBuilder {
         let name = config.network_id.ok_or(Error::MissingNetworkId)?;
         let network_id = secret.map_or(name, |secret| name.derive(secret));
         let discovery_config = config.discovery.clone().build()?;
+        let streams_config = config.streams.clone().build()?;
         let data_dir = config.data_dir.as_deref().map(DataDir::open).transpose()?;
         let random = sim.as_ref().map_or_else(Random::from_system, |(net, _)| net.random().clone());
         let secret_key = secret_key(&config, data_dir.as_ref(), &random)?;
@@ -161,13 +169,22 @@ impl NetworkBuilder {
         };
         transport.set_admission(Arc::new(Gate(discovery.hello())));
         let stream_tasks = tasks.child();
+        let streams = Streams::start(StreamsParts {
+            transport: transport.clone(),
+            discovery: discovery.clone(),
+            tasks: stream_tasks.clone(),
+            random,
+            config: streams_config,
+            local: secret_key.public(),
+            network_id,
+        });
         transport.listen();
         let leaving = Tasks::new();
         say_goodbye(&tasks, &leaving, stream_tasks, discovery.clone(), transport.clone(), data_dir);
         let local = LocalNode::new(network_id, secret_key, transport);
         let sim = sim.map(|(net, _)| net);
         tracing::info!(node = %local.id().fmt_short(), "the node is up");
-        Ok(Network { local, discovery, tasks, leaving, sim })
+        Ok(Network { local, discovery, streams, tasks, leaving, sim })
     }
 }
 

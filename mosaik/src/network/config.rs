@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, net::SocketAddr, path::PathBuf};
 
 use iroh::{RelayMode, SecretKey};
 
-use crate::{discovery, id::NetworkId, transport};
+use crate::{discovery, id::NetworkId, streams, transport};
 
 /// What a [`NetworkBuilder`](super::NetworkBuilder) has gathered: one field for each of its
 /// setters.
@@ -27,6 +27,8 @@ pub struct NetworkConfig {
     pub data_dir: Option<PathBuf>,
     /// How other nodes are found.
     pub discovery: discovery::ConfigBuilder,
+    /// How streams behave unless a builder says otherwise.
+    pub streams: streams::ConfigBuilder,
     /// Times and limits of connections.
     pub transport: transport::Config,
 }
@@ -42,6 +44,7 @@ impl Default for NetworkConfig {
             secret_key: None,
             data_dir: None,
             discovery: discovery::ConfigBuilder::default(),
+            streams: streams::ConfigBuilder::default(),
             transport: transport::Config::default(),
         }
     }

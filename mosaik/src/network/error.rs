@@ -4,7 +4,7 @@ use std::{io, path::PathBuf};
 
 use thiserror::Error;
 
-use crate::{discovery, transport::BindError};
+use crate::{discovery, streams, transport::BindError};
 
 /// The node could not be built. Nothing was started.
 #[derive(Debug, Error)]
@@ -19,6 +19,9 @@ pub enum Error {
     /// The discovery configuration contradicts itself.
     #[error("discovery: {0}")]
     DiscoveryConfig(#[from] discovery::ConfigBuilderError),
+    /// The streams configuration contradicts itself.
+    #[error("streams: {0}")]
+    StreamsConfig(#[from] streams::ConfigBuilderError),
     /// Discovery could not be started.
     #[error("discovery: {0}")]
     Discovery(#[from] discovery::Error),

@@ -9,6 +9,8 @@ mod local;
 
 use std::fmt;
 
+#[cfg(feature = "main")]
+pub(crate) use self::identity::read_key;
 pub use self::{
     builder::NetworkBuilder,
     config::NetworkConfig,
@@ -17,7 +19,9 @@ pub use self::{
 };
 pub use crate::transport::{BindError, CloseReason, Config as TransportConfig};
 
-use crate::{discovery::Discovery, id::NetworkId, tasks::Tasks, transport::sim::SimNet};
+use crate::{
+    discovery::Discovery, id::NetworkId, streams::Streams, tasks::Tasks, transport::sim::SimNet,
+};
 
 /// A node's membership in one network.
 ///
@@ -41,6 +45,7 @@ use crate::{discovery::Discovery, id::NetworkId, tasks::Tasks, transport::sim::S
 pub struct Network {
     local: LocalNode,
     discovery: Discovery,
+    streams: Streams,
     /// All of the node's tasks; the goodbye task cancels them when it is done.
     tasks: Tasks,
     /// Cancelled to begin the goodbye.
@@ -87,13 +92,28 @@ impl Network {
         &self.discovery
     }
 
+    /// Typed streams to and from other nodes.
+    #[must_use]
+    pub fn streams(&self) -> &Streams {
+        &self.streams
+    }
+
     /// Leaves the network: ends everything that was created from this node, tells the other nodes,
     /// and returns when no task of it is left. Takes about half a second at most.
     ///
     /// Cancel safe: if dropped, the goodbye goes on without being waited for.
     pub async fn shutdown(self) {
-        self.leaving.cancel();
-        self.tasks.ended().await;
+        self.leave().await;
+    }
+
+    /// What [`Network::shutdown`] does, for whoever does not own the node; it begins when the
+    /// future is first polled.
+    pub(crate) fn leave(&self) -> impl Future<Output = ()> + use<> {
+        let (leaving, tasks) = (self.leaving.clone(), self.tasks.clone());
+        async move {
+            leaving.cancel();
+            tasks.ended().await;
+        }
     }
 
     pub(crate) fn sim(&self) -> Option<&SimNet> {

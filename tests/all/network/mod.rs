@@ -2,4 +2,5 @@
 
 mod identity;
 mod lifetime;
+mod limits;
 mod loss;

@@ -1,0 +1,237 @@
+//! The receiving end of a stream.
+
+mod builder;
+mod config;
+mod reader;
+mod subscription;
+mod worker;
+
+use std::{
+    fmt,
+    future::poll_fn,
+    pin::Pin,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::{Context, Poll, Waker},
+};
+
+use futures::Stream;
+use tokio::sync::mpsc::{self, error::TryRecvError};
+use tokio_util::sync::DropGuard;
+
+pub use self::{
+    builder::{Builder, BySerde, Named, Unnamed},
+    config::ConsumerConfig,
+};
+use self::{
+    reader::{Reader, Source},
+    subscription::{Means, Refusals},
+    worker::Worker,
+};
+use super::{
+    codec::Codec,
+    error::SubscribeError,
+    status::{ChannelInfo, Channels, Stats, When},
+    when::Roster,
+};
+use crate::{
+    discovery::Discovery,
+    id::{PeerId, StreamId},
+    random::Random,
+    schema::Fingerprint,
+    tasks::Tasks,
+    transport::Transport,
+};
+
+/// The receiving end of a stream: what all producers of it send that are eligible, each one's
+/// datums in order.
+///
+/// It finds producers by itself, reaches them, and reaches them again. What is not received holds
+/// the producers back: a consumer that is kept but not read makes them wait.
+///
+/// Clones share the subscriptions: each datum goes to one of them. The subscriptions end with the
+/// last clone.
+pub struct Consumer<D> {
+    core: Arc<Core>,
+    codec: Codec<D>,
+    _ends: Arc<DropGuard>,
+}
+
+/// What a consumer's handles, its worker and its subscriptions share.
+#[derive(Debug)]
+struct Core {
+    config: ConsumerConfig,
+    fingerprint: Option<Fingerprint>,
+    reader: Mutex<Reader>,
+    /// What was handed to the application.
+    stats: Stats,
+    roster: Roster,
+    when: When,
+    channels: Channels,
+    refusals: Mutex<Refusals>,
+}
+
+impl Core {
+    fn new(config: ConsumerConfig, fingerprint: Option<Fingerprint>) -> Self {
+        let roster = Roster::new();
+        let online = (config.online_when)(roster.conditions());
+        let when = When::new(roster.clone(), online);
+        Self {
+            config,
+            fingerprint,
+            reader: Mutex::new(Reader::new()),
+            stats: Stats::new(),
+            roster,
+            when,
+            channels: Channels::default(),
+            refusals: Mutex::default(),
+        }
+    }
+
+    fn reader(&self) -> MutexGuard<'_, Reader> {
+        self.reader.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn add_source(&self, number: u64, source: Source) {
+        self.stats.start();
+        self.reader().add(number, source);
+    }
+
+    fn cut(&self, number: u64) {
+        self.reader().cut(number);
+    }
+
+    fn settle(&self, number: u64) {
+        self.reader().settle(number);
+    }
+
+    fn refusals(&self) -> MutexGuard<'_, Refusals> {
+        self.refusals.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn set_refusal(&self, peer: PeerId, error: Option<SubscribeError>) {
+        match error {
+            Some(error) => self.refusals().insert(peer, error),
+            None => self.refusals().remove(&peer),
+        };
+    }
+
+    fn close(&self) {
+        self.reader().close();
+        self.channels.set(Vec::new());
+        self.roster.close();
+    }
+}
+
+impl<D> Consumer<D> {
+    pub(super) fn open(
+        config: ConsumerConfig,
+        codec: Codec<D>,
+        transport: Transport,
+        discovery: Discovery,
+        random: Random,
+        tasks: &Tasks,
+    ) -> Self {
+        let tasks = tasks.child();
+        let core = Arc::new(Core::new(config, codec.fingerprint()));
+        // Each subscription has a few events under way at most.
+        let (events, received) = mpsc::unbounded_channel();
+        let means = Means { transport, discovery, random, events };
+        tracing::debug!(stream = %core.config.stream_id, intent = %codec.intent(), "consuming");
+        let worker = Worker::new(core.clone(), means, tasks.clone(), received);
+        tasks.spawn("streams.consumer", worker.run());
+        Self { core, codec, _ends: Arc::new(tasks.cancel_on_drop()) }
+    }
+
+    /// The stream.
+    #[must_use]
+    pub fn stream_id(&self) -> &StreamId {
+        &self.core.config.stream_id
+    }
+
+    /// What can be waited for.
+    #[must_use]
+    pub fn when(&self) -> &When {
+        &self.core.when
+    }
+
+    /// What the consumer was built with.
+    #[must_use]
+    pub fn config(&self) -> &ConsumerConfig {
+        &self.core.config
+    }
+
+    /// Whether the condition of `online_when` is met; by default it always is, until the network
+    /// is gone.
+    #[must_use]
+    pub fn is_online(&self) -> bool {
+        self.when().is_online()
+    }
+
+    /// What was received so far, from all producers together.
+    #[must_use]
+    pub fn stats(&self) -> &Stats {
+        &self.core.stats
+    }
+
+    /// The channels from the producers of this moment.
+    pub fn producers(&self) -> impl Iterator<Item = ChannelInfo> + use<D> {
+        self.core.channels.iter()
+    }
+
+    /// The producers that are known and eligible but not subscribed to at this moment, and why.
+    pub fn refusals(&self) -> impl Iterator<Item = (PeerId, SubscribeError)> + use<D> {
+        self.core.refusals().clone().into_iter()
+    }
+
+    /// The next datum; `None` when the network is gone. Cancel safe: a cancelled call takes
+    /// nothing.
+    pub async fn recv(&mut self) -> Option<D> {
+        poll_fn(|cx| self.poll_with(Some(cx.waker()))).await
+    }
+
+    /// The next datum if one has arrived.
+    ///
+    /// # Errors
+    /// [`TryRecvError::Empty`] if none has, [`TryRecvError::Disconnected`] if none will: the
+    /// network is gone.
+    pub fn try_recv(&mut self) -> Result<D, TryRecvError> {
+        match self.poll_with(None) {
+            Poll::Ready(Some(datum)) => Ok(datum),
+            Poll::Ready(None) => Err(TryRecvError::Disconnected),
+            Poll::Pending => Err(TryRecvError::Empty),
+        }
+    }
+
+    #[inline]
+    fn poll_with(&self, waker: Option<&Waker>) -> Poll<Option<D>> {
+        self.core.reader().poll_next(waker, self.codec.decode, &self.core.stats)
+    }
+}
+
+/// Cancel safe: a dropped `next()` takes nothing. Ends when the network is gone.
+impl<D> Stream for Consumer<D> {
+    type Item = D;
+
+    #[inline]
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<D>> {
+        self.poll_with(Some(cx.waker()))
+    }
+}
+
+impl<D> Clone for Consumer<D> {
+    /// Another handle to the same subscriptions: each datum goes to one of them.
+    fn clone(&self) -> Self {
+        Self { core: self.core.clone(), codec: self.codec, _ends: self._ends.clone() }
+    }
+}
+
+impl<D> fmt::Debug for Consumer<D> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Consumer")
+            .field("stream_id", self.stream_id())
+            .field("is_online", &self.is_online())
+            .field("producers", &self.producers().count())
+            .field("stats", self.stats())
+            .finish_non_exhaustive()
+    }
+}

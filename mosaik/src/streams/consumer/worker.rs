@@ -1,0 +1,172 @@
+//! The task that owns a consumer's subscriptions: one for each producer that is eligible.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
+
+use tokio::sync::{mpsc, watch};
+
+use super::{
+    Core,
+    subscription::{Means, Subscription},
+};
+use crate::{
+    discovery::{PeerDelta, PeerEntry, PeerInfo, StreamPeers},
+    id::PeerId,
+    streams::status::ChannelInfo,
+    tasks::Tasks,
+};
+
+/// What the subscriptions tell.
+#[derive(Debug)]
+pub(super) enum Event {
+    /// The channel of a subscription, or that it has none any more.
+    Channel { number: u64, channel: Option<ChannelInfo> },
+    /// The subscription's producer announces the stream no more, and its data have ended.
+    Ended { number: u64 },
+}
+
+#[derive(Debug)]
+struct Subscribed {
+    number: u64,
+    peer: watch::Sender<Option<PeerEntry>>,
+    task: Tasks,
+}
+
+#[derive(Debug)]
+pub(super) struct Worker {
+    core: Arc<Core>,
+    means: Means,
+    tasks: Tasks,
+    events: mpsc::UnboundedReceiver<Event>,
+    subscriptions: HashMap<PeerId, Subscribed>,
+    channels: BTreeMap<u64, ChannelInfo>,
+    next_number: u64,
+}
+
+impl Worker {
+    pub(super) fn new(
+        core: Arc<Core>,
+        means: Means,
+        tasks: Tasks,
+        events: mpsc::UnboundedReceiver<Event>,
+    ) -> Self {
+        Self {
+            core,
+            means,
+            tasks,
+            events,
+            subscriptions: HashMap::new(),
+            channels: BTreeMap::new(),
+            next_number: 0,
+        }
+    }
+
+    /// Runs until the consumer's last handle is gone, or the network is.
+    pub(super) async fn run(mut self) {
+        let mut peers: StreamPeers = self.means.discovery.stream_peers(self.core.config.stream_id);
+        loop {
+            tokio::select! {
+                deltas = peers.next() => match deltas {
+                    Some(deltas) => deltas.into_iter().for_each(|delta| self.apply(delta)),
+                    None => return,
+                },
+                Some(event) = self.events.recv() => self.hear(event),
+            }
+        }
+    }
+
+    fn apply(&mut self, delta: PeerDelta) {
+        match delta {
+            PeerDelta::Added(entry) | PeerDelta::Updated(entry) => self.judge(entry),
+            PeerDelta::Removed(peer) => {
+                self.core.set_refusal(peer, None);
+                // What it has sent before can still be read; it is not asked again.
+                if let Some(subscribed) = self.subscriptions.get(&peer) {
+                    subscribed.peer.send_replace(None);
+                }
+            }
+        }
+    }
+
+    /// A producer is there or has changed: is it one for us?
+    fn judge(&mut self, entry: PeerEntry) {
+        let peer = *entry.id();
+        let rtt = self.means.transport.link(&peer).and_then(|link| link.rtt());
+        if !self.core.config.accepts(&PeerInfo::new(entry.clone(), rtt)) {
+            return self.cut(&peer);
+        }
+        let Some(subscribed) = self.subscriptions.get(&peer) else {
+            return self.subscribe(entry);
+        };
+        subscribed.peer.send_replace(Some(entry.clone()));
+        if let Some(channel) = self.channels.get_mut(&subscribed.number) {
+            channel.set_peer(entry);
+            self.publish();
+        }
+    }
+
+    fn subscribe(&mut self, entry: PeerEntry) {
+        let number = self.next_number;
+        self.next_number += 1;
+        let peer = *entry.id();
+        let (sender, receiver) = watch::channel(Some(entry));
+        let task = self.tasks.child();
+        let subscription =
+            Subscription::new(number, self.core.clone(), self.means.clone(), receiver);
+        task.spawn("streams.subscription", subscription.run());
+        self.subscriptions.insert(peer, Subscribed { number, peer: sender, task });
+    }
+
+    /// The producer is not eligible any more: nothing of it is wanted.
+    fn cut(&mut self, peer: &PeerId) {
+        let Some(subscribed) = self.subscriptions.remove(peer) else { return };
+        subscribed.task.cancel();
+        self.core.cut(subscribed.number);
+        self.core.set_refusal(*peer, None);
+        if self.channels.remove(&subscribed.number).is_some() {
+            self.publish();
+        }
+    }
+
+    fn hear(&mut self, event: Event) {
+        let current = |number: u64, subscriptions: &HashMap<PeerId, Subscribed>| {
+            subscriptions.values().any(|subscribed| subscribed.number == number)
+        };
+        match event {
+            // What a subscription said before it was cut does not count any more.
+            Event::Channel { number, .. } if !current(number, &self.subscriptions) => return,
+            Event::Channel { number, channel: Some(channel) } => {
+                self.channels.insert(number, channel);
+            }
+            Event::Channel { number, channel: None } => {
+                self.channels.remove(&number);
+            }
+            Event::Ended { number } => {
+                // It may be announced again by now: then it begins anew.
+                let again =
+                    self.subscriptions.values().find(|subscribed| subscribed.number == number);
+                let again = again.and_then(|subscribed| subscribed.peer.borrow().clone());
+                self.subscriptions.retain(|_, subscribed| subscribed.number != number);
+                if let Some(entry) = again {
+                    self.subscribe(entry);
+                }
+            }
+        }
+        self.publish();
+    }
+
+    fn publish(&self) {
+        let connected = self.channels.values().filter(|channel| channel.is_connected());
+        let peers = connected.map(|channel| channel.peer().clone()).collect();
+        self.core.channels.set(self.channels.values().cloned().collect());
+        self.core.roster.publish(peers);
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        self.core.close();
+    }
+}

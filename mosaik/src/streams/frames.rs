@@ -1,0 +1,264 @@
+//! Datums on a data stream: a varint length, then the encoded datum, one after the other.
+//!
+//! The reader splits frames in place from the chunks that arrive and copies only those that
+//! straddle two of them.
+
+use bytes::Bytes;
+use thiserror::Error;
+
+/// The largest encoded datum, in bytes: 16 MiB.
+pub(crate) const MAX_DATUM_BYTES: usize = 16 * 1024 * 1024;
+/// The longest length prefix: four groups of seven bits hold [`MAX_DATUM_BYTES`].
+pub(super) const MAX_PREFIX: usize = 4;
+/// Chunks taken from a stream at once: a few at first, so that an idle subscription is small; up to
+/// 64, with packets of 1.4 KiB about 90 KiB, while they all are filled.
+const FIRST_CHUNKS: usize = 4;
+const CHUNKS: usize = 64;
+/// A buffer for straddling frames that has grown beyond this is given back once it is empty.
+const CARRY_KEPT_BYTES: usize = 256 * 1024;
+
+/// Bytes that are not frames; nothing after them can be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub(super) enum FrameError {
+    #[error("a frame is longer than {MAX_DATUM_BYTES} bytes")]
+    TooLong,
+    #[error("the stream ended in the middle of a frame")]
+    Truncated,
+}
+
+/// The length prefix of a frame: its bytes, and how many there are.
+pub(super) fn prefix(length: usize) -> ([u8; MAX_PREFIX], usize) {
+    let mut out = [0; MAX_PREFIX];
+    let mut rest = length;
+    let mut at = 0;
+    while rest >= 0x80 && at < MAX_PREFIX - 1 {
+        out[at] = (rest as u8 & 0x7f) | 0x80;
+        rest >>= 7;
+        at += 1;
+    }
+    out[at] = rest as u8;
+    (out, at + 1)
+}
+
+/// The length and how many bytes it took, if it is complete.
+#[inline]
+fn read_prefix(bytes: &[u8]) -> Result<Option<(usize, usize)>, FrameError> {
+    match bytes.first() {
+        Some(&byte) if byte < 0x80 => Ok(Some((usize::from(byte), 1))),
+        Some(_) => read_long_prefix(bytes),
+        None => Ok(None),
+    }
+}
+
+fn read_long_prefix(bytes: &[u8]) -> Result<Option<(usize, usize)>, FrameError> {
+    let mut length = 0;
+    for (at, byte) in bytes.iter().take(MAX_PREFIX).enumerate() {
+        length |= usize::from(byte & 0x7f) << (7 * at);
+        if byte & 0x80 == 0 {
+            return if length <= MAX_DATUM_BYTES {
+                Ok(Some((length, at + 1)))
+            } else {
+                Err(FrameError::TooLong)
+            };
+        }
+    }
+    if bytes.len() < MAX_PREFIX { Ok(None) } else { Err(FrameError::TooLong) }
+}
+
+/// Splits what arrives on a data stream into frames.
+#[derive(Debug)]
+pub(super) struct Splitter {
+    chunks: Vec<Bytes>,
+    /// How many of `chunks` hold something, which one is next, and where in it.
+    filled: usize,
+    current: usize,
+    offset: usize,
+    /// The beginning of a frame that goes on in the next chunk.
+    carry: Vec<u8>,
+    /// The frame in `carry` was given out.
+    carry_spent: bool,
+}
+
+impl Splitter {
+    pub(super) fn new() -> Self {
+        Self {
+            chunks: Vec::new(),
+            filled: 0,
+            current: 0,
+            offset: 0,
+            carry: Vec::new(),
+            carry_spent: false,
+        }
+    }
+
+    /// Whether all chunks have been used up, except for the beginning of a frame.
+    pub(super) fn is_empty(&self) -> bool {
+        self.current == self.filled
+            || (self.current + 1 == self.filled && self.offset == self.chunks[self.current].len())
+    }
+
+    /// Where the next chunks go; to be called when [`Splitter::next`] has nothing more.
+    pub(super) fn room(&mut self) -> &mut [Bytes] {
+        debug_assert!(self.is_empty(), "unread chunks would be lost");
+        if self.filled == self.chunks.len() {
+            let more = (self.filled * 4).clamp(FIRST_CHUNKS, CHUNKS);
+            self.chunks.resize(more, Bytes::new());
+        }
+        &mut self.chunks
+    }
+
+    /// So many chunks were put into [`Splitter::room`].
+    pub(super) fn filled(&mut self, chunks: usize) {
+        self.filled = chunks.min(self.chunks.len());
+        self.current = 0;
+        self.offset = 0;
+    }
+
+    /// The next whole frame; `None` when more must be read first.
+    #[inline]
+    pub(super) fn next(&mut self) -> Result<Option<&[u8]>, FrameError> {
+        if self.carry_spent {
+            self.reuse_carry();
+        }
+        if self.carry.is_empty() && self.current < self.filled {
+            let chunk = &self.chunks[self.current][self.offset..];
+            if let Some((length, prefix)) = read_prefix(chunk)?
+                && chunk.len() - prefix >= length
+            {
+                let start = self.offset + prefix;
+                self.offset = start + length;
+                return Ok(Some(&self.chunks[self.current][start..start + length]));
+            }
+        }
+        self.next_straddling()
+    }
+
+    /// The end of the stream is an error in the middle of a frame.
+    pub(super) fn end(&self) -> Result<(), FrameError> {
+        let whole = self.carry.is_empty() || self.carry_spent;
+        if whole { Ok(()) } else { Err(FrameError::Truncated) }
+    }
+
+    /// The next frame when the current chunk does not hold all of it.
+    fn next_straddling(&mut self) -> Result<Option<&[u8]>, FrameError> {
+        while self.current < self.filled {
+            let chunk = &self.chunks[self.current];
+            let rest = &chunk[self.offset..];
+            let head = read_prefix(if self.carry.is_empty() { rest } else { &self.carry })?;
+            if self.carry.is_empty()
+                && let Some((length, prefix)) = head
+                && rest.len() - prefix >= length
+            {
+                let start = self.offset + prefix;
+                self.offset = start + length;
+                return Ok(Some(&self.chunks[self.current][start..start + length]));
+            }
+            let missing = match head {
+                Some((length, prefix)) => (prefix + length).saturating_sub(self.carry.len()),
+                // The prefix itself straddles: its bytes are taken one by one.
+                None => 1,
+            };
+            let taken = missing.min(rest.len());
+            self.carry.extend_from_slice(&rest[..taken]);
+            self.offset += taken;
+            if self.offset == chunk.len() {
+                self.chunks[self.current] = Bytes::new();
+                self.current += 1;
+                self.offset = 0;
+            }
+            if let Some((length, prefix)) = read_prefix(&self.carry)?
+                && self.carry.len() == prefix + length
+            {
+                self.carry_spent = true;
+                return Ok(Some(&self.carry[prefix..]));
+            }
+        }
+        Ok(None)
+    }
+
+    fn reuse_carry(&mut self) {
+        if self.carry_spent {
+            self.carry_spent = false;
+            if self.carry.capacity() > CARRY_KEPT_BYTES {
+                self.carry = Vec::new();
+            } else {
+                self.carry.clear();
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn framed(bodies: &[Vec<u8>]) -> Vec<u8> {
+        let mut out = Vec::new();
+        for body in bodies {
+            let (bytes, length) = prefix(body.len());
+            out.extend_from_slice(&bytes[..length]);
+            out.extend_from_slice(body);
+        }
+        out
+    }
+
+    fn split(chunks: &[Vec<u8>]) -> Result<Vec<Vec<u8>>, FrameError> {
+        let mut splitter = Splitter::new();
+        let mut out = Vec::new();
+        let mut chunks = chunks.iter();
+        while chunks.len() > 0 {
+            let mut filled = 0;
+            for slot in splitter.room() {
+                let Some(chunk) = chunks.next() else { break };
+                *slot = Bytes::from(chunk.clone());
+                filled += 1;
+            }
+            splitter.filled(filled);
+            while let Some(frame) = splitter.next()? {
+                out.push(frame.to_vec());
+            }
+        }
+        splitter.end()?;
+        Ok(out)
+    }
+
+    proptest! {
+        #[test]
+        fn frames_come_out_as_they_went_in_however_they_are_cut(
+            bodies in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..300), 0..40),
+            cut in 1usize..400,
+        ) {
+            let chunks: Vec<_> = framed(&bodies).chunks(cut).map(<[u8]>::to_vec).collect();
+            prop_assert_eq!(split(&chunks), Ok(bodies));
+        }
+
+        #[test]
+        fn no_bytes_make_it_panic(
+            chunks in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..20), 0..20),
+        ) {
+            let _ = split(&chunks);
+        }
+
+        #[test]
+        fn a_prefix_is_read_as_it_was_written(length in 0..=MAX_DATUM_BYTES) {
+            let (bytes, used) = prefix(length);
+            prop_assert_eq!(read_prefix(&bytes[..used]), Ok(Some((length, used))));
+            prop_assert_eq!(read_prefix(&bytes[..used - 1]), Ok(None));
+        }
+    }
+
+    #[test]
+    fn a_length_over_the_limit_is_refused_before_anything_is_kept() {
+        let (bytes, used) = prefix(MAX_DATUM_BYTES + 1);
+        assert_eq!(split(&[bytes[..used].to_vec()]), Err(FrameError::TooLong));
+        assert_eq!(split(&[vec![0xff; 9]]), Err(FrameError::TooLong));
+    }
+
+    #[test]
+    fn an_end_in_the_middle_of_a_frame_is_noticed() {
+        assert_eq!(split(&[vec![5, 1, 2]]), Err(FrameError::Truncated));
+        assert_eq!(split(&[vec![0x80]]), Err(FrameError::Truncated));
+    }
+}

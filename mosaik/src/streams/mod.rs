@@ -1,0 +1,170 @@
+//! Typed publish and subscribe: producers announce a stream, consumers find and follow it.
+//!
+//! A stream is known by an id, which comes from the name in `#[mosaik::stream("some.name")]` or is
+//! given to a builder. Every consumer gets every datum of every producer, in the order of each
+//! producer, at the speed of the slowest: see [`Producer`] for backpressure.
+
+mod codec;
+mod config;
+pub mod consumer;
+mod criteria;
+mod def;
+mod error;
+mod frames;
+pub mod producer;
+mod protocol;
+mod registry;
+mod serve;
+pub mod status;
+#[cfg(test)]
+mod tests;
+mod when;
+
+use std::{fmt, sync::Arc};
+
+/// The crate of backoffs that [`ConfigBuilder::with_backoff`] takes.
+pub use backon as backoff;
+
+use self::{codec::Codec, consumer::ConsumerConfig, producer::ProducerConfig, registry::Registry};
+pub use self::{
+    codec::CodecError,
+    config::{BackoffFactory, Config, ConfigBuilder, ConfigBuilderError},
+    consumer::Consumer,
+    criteria::Criteria,
+    def::{
+        ConsumerDef, ConsumerOf, ProducerDef, ProducerOf, StreamConsumer, StreamDef, StreamProducer,
+    },
+    error::SubscribeError,
+    producer::Producer,
+    status::{ChannelConditions, ChannelInfo, State, Stats, When},
+};
+use crate::{
+    discovery::Discovery,
+    id::{NetworkId, PeerId},
+    random::Random,
+    schema::Datum,
+    tasks::Tasks,
+    transport::{StreamKind, Transport},
+};
+
+/// What streams are made of.
+#[derive(Debug)]
+pub(crate) struct StreamsParts {
+    /// Not yet listening: the handler of subscriptions is set here.
+    pub(crate) transport: Transport,
+    pub(crate) discovery: Discovery,
+    /// Cancelled before the connections are closed.
+    pub(crate) tasks: Tasks,
+    pub(crate) random: Random,
+    pub(crate) config: Config,
+    pub(crate) local: PeerId,
+    pub(crate) network_id: NetworkId,
+}
+
+/// The streams of a node: where producers and consumers are opened. Cheap to clone.
+///
+/// It is handed out by the network; what is opened lives until its last handle is dropped, or the
+/// network is.
+#[derive(Clone)]
+pub struct Streams(Arc<Inner>);
+
+struct Inner {
+    transport: Transport,
+    discovery: Discovery,
+    tasks: Tasks,
+    random: Random,
+    config: Config,
+    network_id: NetworkId,
+    registry: Arc<Registry>,
+}
+
+impl Streams {
+    /// Begins to answer subscriptions.
+    pub(crate) fn start(parts: StreamsParts) -> Self {
+        let StreamsParts { transport, discovery, tasks, random, config, local, network_id } = parts;
+        let registry =
+            Arc::new(Registry::new(discovery.clone(), local, random.clone(), tasks.clone()));
+        // The transport keeps its handlers for good: they must not hold what holds the transport.
+        let known = Arc::downgrade(&registry);
+        transport.serve(StreamKind::Subscribe, move |link, send, recv| {
+            serve::answer(known.clone(), link, send, recv)
+        });
+        Self(Arc::new(Inner { transport, discovery, tasks, random, config, network_id, registry }))
+    }
+
+    /// Produces the stream of a type. If this node does so already, the producer is the same one;
+    /// see [`Streams::producer`] for options and errors.
+    ///
+    /// If the stream is produced here with another type, the error is logged and all sends fail
+    /// with [`SendError::Closed`](producer::SendError::Closed).
+    #[must_use]
+    pub fn produce<D: Datum>(&self) -> Producer<D> {
+        Producer::opened(self.producer::<D>().build())
+    }
+
+    /// Begins to build a producer, with options.
+    pub fn producer<D>(&self) -> producer::Builder<'_, D> {
+        producer::Builder::new(self)
+    }
+
+    /// Begins to build the producer of a stream that was defined elsewhere.
+    pub fn producer_of<D: Datum>(
+        &self,
+        stream: StreamDef<D>,
+    ) -> producer::Builder<'_, D, producer::Named<D>> {
+        producer::Builder::new(self).of_datum(stream.stream_id)
+    }
+
+    /// Consumes the stream of a type; see [`Streams::consumer`] for options.
+    #[must_use]
+    pub fn consume<D: Datum>(&self) -> Consumer<D> {
+        self.consumer::<D>().build()
+    }
+
+    /// Begins to build a consumer, with options.
+    pub fn consumer<D>(&self) -> consumer::Builder<'_, D> {
+        consumer::Builder::new(self)
+    }
+
+    /// Begins to build the consumer of a stream that was defined elsewhere.
+    pub fn consumer_of<D: Datum>(
+        &self,
+        stream: StreamDef<D>,
+    ) -> consumer::Builder<'_, D, consumer::Named<D>> {
+        consumer::Builder::new(self).of_datum(stream.stream_id)
+    }
+
+    fn network_id(&self) -> NetworkId {
+        self.0.network_id
+    }
+
+    fn config(&self) -> &Config {
+        &self.0.config
+    }
+
+    fn open_producer<D: 'static>(
+        &self,
+        config: ProducerConfig,
+        codec: Codec<D>,
+    ) -> Result<Producer<D>, producer::BuilderError<D>> {
+        self.0.registry.open(config, codec)
+    }
+
+    fn open_consumer<D>(&self, config: ConsumerConfig, codec: Codec<D>) -> Consumer<D> {
+        let inner = &self.0;
+        Consumer::open(
+            config,
+            codec,
+            inner.transport.clone(),
+            inner.discovery.clone(),
+            inner.random.clone(),
+            &inner.tasks,
+        )
+    }
+}
+
+impl fmt::Debug for Streams {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Streams").field("registry", &self.0.registry).finish_non_exhaustive()
+    }
+}

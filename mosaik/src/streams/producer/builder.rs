@@ -1,0 +1,174 @@
+//! Options of a producer, and under which name its type is streamed.
+
+use std::{fmt, marker::PhantomData, ops::Deref, sync::Arc};
+
+use super::{BuilderError, Producer, ProducerConfig};
+use crate::{
+    discovery::PeerInfo,
+    id::StreamId,
+    schema::{Datum, Payload},
+    streams::{ChannelConditions, Streams, codec::Codec},
+};
+
+/// Builds a [`Producer`].
+///
+/// A type that has a stream name of its own (a [`Datum`]) can be built at once; any other type
+/// with serde's traits after [`with_stream_id`](BySerde::with_stream_id).
+#[must_use = "nothing is produced before `build`"]
+pub struct Builder<'s, D, S = Unnamed> {
+    options: BySerde<'s, D>,
+    state: S,
+}
+
+/// State of a [`Builder`] whose stream has the name of its type, if that has one.
+#[derive(Clone, Copy, Debug)]
+pub struct Unnamed;
+
+/// State of a [`Builder`] whose stream has a name: how to encode is settled with it.
+#[derive(Debug)]
+pub struct Named<D>(Codec<D>);
+
+impl<D> Named<D> {
+    pub(in crate::streams) fn new(codec: Codec<D>) -> Self {
+        Self(codec)
+    }
+
+    pub(in crate::streams) fn codec(&self) -> Codec<D> {
+        self.0
+    }
+}
+
+/// What a [`Builder`] offers for types that have no stream name.
+pub struct BySerde<'s, D> {
+    streams: &'s Streams,
+    config: ProducerConfig,
+    _datum: PhantomData<fn(D)>,
+}
+
+impl<'s, D> Builder<'s, D, Unnamed> {
+    pub(in crate::streams) fn new(streams: &'s Streams) -> Self {
+        // The id is set when the stream gets its name.
+        let config = ProducerConfig::new(StreamId::zero(), streams.network_id());
+        Self { options: BySerde { streams, config, _datum: PhantomData }, state: Unnamed }
+    }
+
+    /// Builds the producer of the type's own stream, and announces it: consumers find it from now
+    /// on.
+    ///
+    /// # Errors
+    /// [`BuilderError::AlreadyExists`] with the producer of this stream, if there is one on this
+    /// node; [`BuilderError::TypeMismatch`] if it is of another type;
+    /// [`BuilderError::NotAnnounced`] if the node's entry has no room for it.
+    pub fn build(self) -> Result<Producer<D>, BuilderError<D>>
+    where
+        D: Datum,
+    {
+        self.of_datum(None).build()
+    }
+
+    pub(in crate::streams) fn of_datum(self, id: Option<StreamId>) -> Builder<'s, D, Named<D>>
+    where
+        D: Datum,
+    {
+        let mut options = self.options;
+        options.config.stream_id = id.unwrap_or_else(D::derived_stream_id);
+        Builder { options, state: Named::new(Codec::of_datum()) }
+    }
+}
+
+impl<'s, D: Datum> Builder<'s, D, Unnamed> {
+    /// Names the stream. Default: the type's own name.
+    pub fn with_stream_id(self, id: impl Into<StreamId>) -> Builder<'s, D, Named<D>> {
+        self.of_datum(Some(id.into()))
+    }
+}
+
+/// Reached by types without a stream name only: for the others the method above comes first.
+impl<'s, D> Deref for Builder<'s, D, Unnamed> {
+    type Target = BySerde<'s, D>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.options
+    }
+}
+
+impl<'s, D> BySerde<'s, D> {
+    /// Names the stream of a type that has no name of its own.
+    pub fn with_stream_id(&self, id: impl Into<StreamId>) -> Builder<'s, D, Named<D>>
+    where
+        D: Payload,
+    {
+        let config = ProducerConfig { stream_id: id.into(), ..self.config.clone() };
+        let options = BySerde { streams: self.streams, config, _datum: PhantomData };
+        Builder { options, state: Named::new(Codec::of_payload()) }
+    }
+}
+
+impl<D> Builder<'_, D, Named<D>> {
+    /// Names the stream differently.
+    pub fn with_stream_id(mut self, id: impl Into<StreamId>) -> Self {
+        self.options.config.stream_id = id.into();
+        self
+    }
+
+    /// Builds the producer and announces the stream: consumers find it from now on.
+    ///
+    /// # Errors
+    /// [`BuilderError::AlreadyExists`] with the producer of this stream, if there is one on this
+    /// node; [`BuilderError::TypeMismatch`] if it is of another type;
+    /// [`BuilderError::NotAnnounced`] if the node's entry has no room for it.
+    pub fn build(self) -> Result<Producer<D>, BuilderError<D>>
+    where
+        D: 'static,
+    {
+        self.options.streams.open_producer(self.options.config, self.state.codec())
+    }
+}
+
+impl<D, S> Builder<'_, D, S> {
+    /// Serves only consumers for which the predicate holds; several must all hold. Judged again
+    /// whenever the consumer's entry changes: one that does not pass any more is cut.
+    pub fn require<F>(mut self, predicate: F) -> Self
+    where
+        F: Fn(&PeerInfo) -> bool + Send + Sync + 'static,
+    {
+        self.options.config.require.push(Arc::new(predicate));
+        self
+    }
+
+    /// When the producer is online. Default: at least one consumer is connected.
+    ///
+    /// While it is offline sends wait, and `try_send` fails.
+    pub fn online_when<F>(mut self, condition: F) -> Self
+    where
+        F: Fn(ChannelConditions) -> ChannelConditions + Send + Sync + 'static,
+    {
+        self.options.config.online_when = Arc::new(condition);
+        self
+    }
+
+    /// How many datums the slowest consumer may be behind before the producer waits. Default
+    /// 1,024; at least 1. Beside it 4 MiB of encoded datums are a bound.
+    pub fn with_buffer_size(mut self, datums: usize) -> Self {
+        self.options.config.buffer_size = datums;
+        self
+    }
+
+    /// How many consumers are served at once; others wait until one leaves. Default unlimited.
+    pub fn with_max_consumers(mut self, consumers: usize) -> Self {
+        self.options.config.max_consumers = consumers;
+        self
+    }
+}
+
+impl<D, S> fmt::Debug for Builder<'_, D, S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Builder").field("config", &self.options.config).finish_non_exhaustive()
+    }
+}
+
+impl<D> fmt::Debug for BySerde<'_, D> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BySerde").field("config", &self.config).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,296 @@
+//! What a producer's handles, its worker and its subscribers' tasks share.
+
+use std::{
+    collections::VecDeque,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::{Context, Poll, Waker},
+};
+
+use bytes::{Bytes, BytesMut};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    config::ProducerConfig,
+    outlet::{Outlet, Outlets},
+    ring::{CursorId, Position, Ring, Taken},
+    worker::Request,
+};
+use crate::{
+    schema::Fingerprint,
+    streams::{
+        frames::MAX_PREFIX,
+        status::Channels,
+        when::{Roster, When},
+    },
+};
+
+/// A frame of this length or more is kept as it is instead of being copied behind others.
+const OWN_SEGMENT_BYTES: usize = 4096;
+/// Datums that were fed but not flushed go out when there are so many bytes of them.
+const FLUSH_BYTES: usize = 32 * 1024;
+
+/// Why a frame did not get into the ring.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Rejected {
+    Closed,
+    Offline,
+    Full,
+}
+
+/// How much a push may do beyond putting the frame into the ring.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Then {
+    /// Leaves it there until there is enough, or until the next flush.
+    Gather,
+    /// Sees to it that it is sent.
+    Flush,
+}
+
+#[derive(Debug)]
+pub(in crate::streams) struct Core {
+    pub(super) config: ProducerConfig,
+    /// Tells this producer from an earlier one of the same stream on the same node.
+    pub(super) epoch: u64,
+    /// What the type looks like on the wire.
+    pub(super) fingerprint: Option<Fingerprint>,
+    pub(super) roster: Roster,
+    pub(super) when: When,
+    pub(super) channels: Channels,
+    /// To the worker. Each subscriber's task has at most a few under way.
+    pub(super) requests: mpsc::UnboundedSender<Request>,
+    /// The last handle is gone: no more datums come.
+    pub(super) closing: CancellationToken,
+    /// Online, and every window has room: what `poll_ready` looks at first.
+    ready: AtomicBool,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    ring: Ring,
+    phase: Phase,
+    /// Shut when the slowest window is full, open again when it is half free.
+    gate_open: bool,
+    unflushed_bytes: usize,
+    outlets: Outlets,
+    /// Who waits for room, or to be online.
+    waiting: VecDeque<Waker>,
+    /// Who waits until everything is written.
+    draining: VecDeque<Waker>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Offline,
+    Online,
+    Closed,
+}
+
+impl State {
+    fn is_ready(&self) -> bool {
+        self.phase == Phase::Online && self.gate_open
+    }
+}
+
+impl Core {
+    pub(super) fn new(
+        config: ProducerConfig,
+        epoch: u64,
+        fingerprint: Option<Fingerprint>,
+        requests: mpsc::UnboundedSender<Request>,
+    ) -> Self {
+        let roster = Roster::new();
+        let online = (config.online_when)(roster.conditions());
+        let when = When::new(roster.clone(), online);
+        let ring = Ring::new(config.window());
+        let state = State {
+            ring,
+            phase: Phase::Offline,
+            gate_open: true,
+            unflushed_bytes: 0,
+            outlets: Outlets::default(),
+            waiting: VecDeque::new(),
+            draining: VecDeque::new(),
+        };
+        Self {
+            config,
+            epoch,
+            fingerprint,
+            roster,
+            when,
+            channels: Channels::default(),
+            requests,
+            closing: CancellationToken::new(),
+            ready: AtomicBool::new(false),
+            state: Mutex::new(state),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Appends a frame whose body stands in `frame` behind [`MAX_PREFIX`] free bytes, and takes it
+    /// only if it is long. `bounded`: not beyond the slowest window.
+    pub(super) fn push(
+        &self,
+        frame: &mut BytesMut,
+        bounded: bool,
+        then: Then,
+    ) -> Result<(), Rejected> {
+        let mut state = self.lock();
+        match state.phase {
+            Phase::Closed => return Err(Rejected::Closed),
+            Phase::Offline => return Err(Rejected::Offline),
+            Phase::Online if bounded && !state.ring.has_room() => return Err(Rejected::Full),
+            Phase::Online => {}
+        }
+        state.unflushed_bytes += frame.len();
+        if frame.len() < OWN_SEGMENT_BYTES {
+            state.ring.push(&frame[MAX_PREFIX..]);
+        } else {
+            state.ring.push_own(std::mem::take(frame), MAX_PREFIX);
+        }
+        if !state.ring.has_room() {
+            state.gate_open = false;
+            self.ready.store(false, Ordering::Release);
+        }
+        let enough = state.unflushed_bytes >= FLUSH_BYTES;
+        if enough || then == Then::Flush {
+            state.unflushed_bytes = 0;
+            if state.outlets.any_idle() {
+                let outlets = state.outlets.clone();
+                drop(state);
+                outlets.offer(self, enough);
+            }
+        }
+        Ok(())
+    }
+
+    /// Sees to it that everything in the ring is sent.
+    pub(super) fn flush(&self) {
+        let mut state = self.lock();
+        let enough = state.unflushed_bytes >= FLUSH_BYTES || !state.gate_open;
+        if std::mem::take(&mut state.unflushed_bytes) > 0 && state.outlets.any_idle() {
+            let outlets = state.outlets.clone();
+            drop(state);
+            outlets.offer(self, enough);
+        }
+    }
+
+    /// Ready when the producer is online and every window has room; an error when it is closed.
+    #[inline]
+    pub(super) fn poll_ready(&self, cx: &mut Context<'_>) -> Poll<Result<(), Rejected>> {
+        if self.ready.load(Ordering::Acquire) {
+            return Poll::Ready(Ok(()));
+        }
+        // What fills the window may be what nobody has flushed yet.
+        self.flush();
+        let mut state = self.lock();
+        if state.phase == Phase::Closed {
+            return Poll::Ready(Err(Rejected::Closed));
+        }
+        if state.is_ready() {
+            return Poll::Ready(Ok(()));
+        }
+        wait(&mut state.waiting, cx);
+        Poll::Pending
+    }
+
+    /// Ready when all that was sent has been handed to the transport for every subscriber.
+    pub(super) fn poll_drained(&self, cx: &mut Context<'_>) -> Poll<()> {
+        self.flush();
+        let mut state = self.lock();
+        if state.phase == Phase::Closed || state.ring.is_drained() {
+            return Poll::Ready(());
+        }
+        wait(&mut state.draining, cx);
+        Poll::Pending
+    }
+
+    /// The subscriber has written what it took before; the next batch for it.
+    pub(super) fn next_batch(&self, cursor: CursorId, batch: &mut Vec<Bytes>) -> Taken {
+        let mut state = self.lock();
+        let taken = state.ring.next_batch(cursor, batch);
+        self.after_progress(state);
+        taken
+    }
+
+    /// Whether there is anything that the subscriber has not taken.
+    pub(super) fn has_more(&self, cursor: CursorId) -> bool {
+        self.lock().ring.has_more(cursor)
+    }
+
+    /// A new subscriber: from the next frame on it gets everything.
+    pub(super) fn join(&self, outlet: impl FnOnce(CursorId) -> Arc<Outlet>) -> Position {
+        let mut state = self.lock();
+        let cursor = state.ring.join();
+        state.outlets.add(outlet(cursor));
+        state.ring.head()
+    }
+
+    pub(super) fn leave(&self, cursor: CursorId) {
+        let mut state = self.lock();
+        state.ring.leave(cursor);
+        state.outlets.remove(cursor);
+        self.after_progress(state);
+    }
+
+    /// Lets waiting senders go on, if a window has become half free meanwhile.
+    fn after_progress(&self, mut state: MutexGuard<'_, State>) {
+        let mut woken = VecDeque::new();
+        if !state.gate_open && state.ring.is_half_free() {
+            state.gate_open = true;
+            self.ready.store(state.is_ready(), Ordering::Release);
+            woken = std::mem::take(&mut state.waiting);
+        }
+        if !state.draining.is_empty() && state.ring.is_drained() {
+            woken.append(&mut state.draining);
+        }
+        drop(state);
+        woken.into_iter().for_each(Waker::wake);
+    }
+
+    pub(super) fn set_online(&self, online: bool) {
+        self.enter(if online { Phase::Online } else { Phase::Offline });
+    }
+
+    /// The last handle is gone: what was sent still goes out, then the stream ends.
+    pub(super) fn end(&self) {
+        self.closing.cancel();
+    }
+
+    /// No more datums are taken.
+    pub(super) fn close(&self) {
+        self.enter(Phase::Closed);
+    }
+
+    fn enter(&self, phase: Phase) {
+        let mut state = self.lock();
+        if state.phase == Phase::Closed || state.phase == phase {
+            return;
+        }
+        state.phase = phase;
+        self.ready.store(state.is_ready(), Ordering::Release);
+        let mut woken = VecDeque::new();
+        if phase != Phase::Offline {
+            woken = std::mem::take(&mut state.waiting);
+        }
+        if phase == Phase::Closed {
+            woken.append(&mut state.draining);
+        }
+        drop(state);
+        woken.into_iter().for_each(Waker::wake);
+    }
+}
+
+/// Remembers who waits, once.
+fn wait(waiting: &mut VecDeque<Waker>, cx: &Context<'_>) {
+    if !waiting.iter().any(|waker| waker.will_wake(cx.waker())) {
+        waiting.push_back(cx.waker().clone());
+    }
+}

@@ -1,0 +1,342 @@
+//! The sending end of a stream.
+
+mod builder;
+mod config;
+mod core;
+mod error;
+mod outlet;
+mod ring;
+mod subscriber;
+mod worker;
+
+use std::{
+    cell::Cell,
+    fmt,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
+
+use bytes::BytesMut;
+use futures::{Sink, future::poll_fn};
+use tokio::sync::mpsc;
+
+use self::core::{Rejected, Then};
+pub use self::{
+    builder::{Builder, BySerde, Named, Unnamed},
+    config::ProducerConfig,
+    error::{BuilderError, Error, SendError},
+};
+pub(super) use self::{
+    config::{OnlineWhen, Require},
+    core::Core,
+    subscriber::Subscriber,
+    worker::Worker,
+};
+use super::{
+    codec::Codec,
+    frames::{MAX_DATUM_BYTES, MAX_PREFIX},
+    registry::Registration,
+    status::{ChannelInfo, When},
+};
+use crate::{
+    discovery::Discovery,
+    id::{NetworkId, PeerId, StreamId},
+};
+
+/// What a thread keeps for encoding the next datum.
+const SCRATCH_KEPT_BYTES: usize = 256 * 1024;
+
+thread_local! {
+    /// Datums are encoded here, without any lock: encoding is the user's code.
+    static SCRATCH: Cell<BytesMut> = Cell::new(BytesMut::new());
+}
+
+/// The sending end of a stream: everything sent goes to every consumer that is subscribed.
+///
+/// Clones share the stream; it ends, and is no longer announced, with the last of them. What was
+/// sent before still reaches the consumers.
+///
+/// # Backpressure
+/// A send waits while the producer is offline (by default: nobody is subscribed) and while the
+/// slowest consumer is `with_buffer_size` datums behind. Nothing is lost between the producer and
+/// a consumer that stays subscribed. A cycle of nodes that each wait for the next can block itself.
+///
+/// # As a [`Sink`]
+/// `feed` gathers datums, `flush` sends them on their way (without waiting until they are
+/// received), and `close` waits until all have been handed to the transport. [`Producer::send`]
+/// needs no `mut` and no import.
+pub struct Producer<D> {
+    handle: Arc<Handle>,
+    codec: Codec<D>,
+    /// A datum that the sink took while online and could not pass on before the producer went
+    /// offline.
+    parked: Option<BytesMut>,
+    /// This handle was closed as a sink.
+    closed: bool,
+}
+
+/// What the clones of a producer share. The stream ends with it.
+#[derive(Debug)]
+pub(super) struct Handle {
+    core: Arc<Core>,
+    /// None if the stream never was registered.
+    registration: Option<Registration>,
+}
+
+impl Handle {
+    /// A producer's shared part, and the worker that is to be run.
+    pub(super) fn new<D>(
+        config: ProducerConfig,
+        codec: Codec<D>,
+        registration: Registration,
+        discovery: Discovery,
+        local: PeerId,
+        epoch: u64,
+    ) -> (Self, Worker) {
+        let (requests, receiver) = mpsc::unbounded_channel();
+        let core = Arc::new(Core::new(config, epoch, codec.fingerprint(), requests));
+        let worker = Worker::new(core.clone(), receiver, discovery, local);
+        (Self { core, registration: Some(registration) }, worker)
+    }
+
+    /// The handle of a producer that never was: everything fails.
+    fn closed(stream_id: StreamId) -> Self {
+        let config = ProducerConfig::new(stream_id, NetworkId::zero());
+        let (requests, _) = mpsc::unbounded_channel();
+        let core = Arc::new(Core::new(config, 0, None, requests));
+        core.end();
+        core.close();
+        core.roster.close();
+        Self { core, registration: None }
+    }
+
+    pub(super) fn core(&self) -> &Arc<Core> {
+        &self.core
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        if let Some(registration) = self.registration.take() {
+            registration.end();
+        }
+        // What was fed but not flushed still goes out.
+        self.core.flush();
+        self.core.end();
+    }
+}
+
+impl<D> Producer<D> {
+    pub(super) fn new(handle: Arc<Handle>, codec: Codec<D>) -> Self {
+        Self { handle, codec, parked: None, closed: false }
+    }
+
+    /// The producer in a builder's answer: the one that exists if there is one already. If that is
+    /// of another type, a producer that is closed from the start; the error is logged.
+    pub(crate) fn opened(built: Result<Self, BuilderError<D>>) -> Self {
+        let error = match built {
+            Ok(producer) | Err(BuilderError::AlreadyExists(producer)) => return producer,
+            Err(error) => error,
+        };
+        tracing::error!(%error, "a producer could not be opened; its sends fail");
+        let handle = Arc::new(Handle::closed(error.stream_id()));
+        Self { handle, codec: Codec::none(), parked: None, closed: true }
+    }
+
+    /// The stream.
+    #[must_use]
+    pub fn stream_id(&self) -> &StreamId {
+        &self.handle.core.config.stream_id
+    }
+
+    /// What can be waited for.
+    #[must_use]
+    pub fn when(&self) -> &When {
+        &self.handle.core.when
+    }
+
+    /// What the producer was built with.
+    #[must_use]
+    pub fn config(&self) -> &ProducerConfig {
+        &self.handle.core.config
+    }
+
+    /// Whether the condition of `online_when` is met: by default, whether anybody is subscribed.
+    #[must_use]
+    pub fn is_online(&self) -> bool {
+        self.when().is_online()
+    }
+
+    /// The channels to the consumers of this moment.
+    pub fn consumers(&self) -> impl Iterator<Item = ChannelInfo> + use<D> {
+        self.handle.core.channels.iter()
+    }
+
+    /// Sends a datum to all consumers; waits while the producer is offline or the slowest consumer
+    /// is too far behind. It does not wait until the datum is received.
+    ///
+    /// Cancel safe: a cancelled send has either sent the whole datum or nothing.
+    ///
+    /// # Errors
+    /// [`SendError::Closed`], [`SendError::Encoding`], [`SendError::TooLarge`]; the datum was not
+    /// sent and is in the error.
+    pub async fn send(&self, datum: D) -> Result<(), SendError<D>> {
+        let core = &self.handle.core;
+        loop {
+            if self.closed || poll_fn(|cx| core.poll_ready(cx)).await.is_err() {
+                return Err(SendError::Closed(Some(datum)));
+            }
+            let pushed =
+                match self.with_encoded(&datum, |frame| core.push(frame, false, Then::Flush)) {
+                    Ok(pushed) => pushed,
+                    Err(refused) => return Err(refused.with(datum)),
+                };
+            match pushed {
+                Ok(()) => return Ok(()),
+                // It went offline in between: wait again.
+                Err(Rejected::Offline | Rejected::Full) => {}
+                Err(Rejected::Closed) => return Err(SendError::Closed(Some(datum))),
+            }
+        }
+    }
+
+    /// Sends a datum to all consumers, or says at once why not.
+    ///
+    /// # Errors
+    /// [`SendError::Offline`], [`SendError::Full`], [`SendError::Closed`],
+    /// [`SendError::Encoding`], [`SendError::TooLarge`]; the datum was not sent and is in the
+    /// error.
+    pub fn try_send(&self, datum: D) -> Result<(), SendError<D>> {
+        if self.closed {
+            return Err(SendError::Closed(Some(datum)));
+        }
+        let push = |frame: &mut BytesMut| self.handle.core.push(frame, true, Then::Flush);
+        match self.with_encoded(&datum, push) {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(Rejected::Offline)) => Err(SendError::Offline(datum)),
+            Ok(Err(Rejected::Full)) => Err(SendError::Full(datum)),
+            Ok(Err(Rejected::Closed)) => Err(SendError::Closed(Some(datum))),
+            Err(refused) => Err(refused.with(datum)),
+        }
+    }
+
+    /// Encodes the datum behind room for a prefix, and passes it on.
+    fn with_encoded<T>(
+        &self,
+        datum: &D,
+        then: impl FnOnce(&mut BytesMut) -> T,
+    ) -> Result<T, Unfit> {
+        // A datum whose encoding sends another one finds an empty scratch, not a locked one.
+        let mut frame = SCRATCH.take();
+        frame.clear();
+        frame.extend_from_slice(&[0; MAX_PREFIX]);
+        (self.codec.encode)(datum, &mut frame).map_err(Unfit::Encoding)?;
+        let bytes = frame.len() - MAX_PREFIX;
+        if bytes > MAX_DATUM_BYTES {
+            return Err(Unfit::TooLarge(bytes));
+        }
+        let out = then(&mut frame);
+        if frame.capacity() == 0 {
+            // It was long and was taken as it is; the next one may be as long.
+            frame.reserve((bytes + MAX_PREFIX).min(SCRATCH_KEPT_BYTES));
+        }
+        if frame.capacity() <= SCRATCH_KEPT_BYTES {
+            SCRATCH.set(frame);
+        }
+        Ok(out)
+    }
+
+    /// Passes on what the sink took before the producer went offline.
+    fn poll_parked(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), SendError<D>>> {
+        while let Some(frame) = &mut self.parked {
+            match self.handle.core.push(frame, false, Then::Gather) {
+                Ok(()) => self.parked = None,
+                Err(Rejected::Closed) => return Poll::Ready(Err(SendError::Closed(None))),
+                Err(Rejected::Offline | Rejected::Full) => {
+                    if ready!(self.handle.core.poll_ready(cx)).is_err() {
+                        return Poll::Ready(Err(SendError::Closed(None)));
+                    }
+                }
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+/// Why a datum cannot be sent at all.
+enum Unfit {
+    Encoding(super::CodecError),
+    TooLarge(usize),
+}
+
+impl Unfit {
+    fn with<D>(self, datum: D) -> SendError<D> {
+        match self {
+            Self::Encoding(error) => SendError::Encoding(datum, error),
+            Self::TooLarge(bytes) => SendError::TooLarge { datum, bytes, limit: MAX_DATUM_BYTES },
+        }
+    }
+}
+
+impl<D> Sink<D> for Producer<D> {
+    type Error = SendError<D>;
+
+    fn poll_ready(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        if self.closed {
+            return Poll::Ready(Err(SendError::Closed(None)));
+        }
+        ready!(self.poll_parked(cx))?;
+        self.handle.core.poll_ready(cx).map_err(|_| SendError::Closed(None))
+    }
+
+    fn start_send(mut self: Pin<&mut Self>, datum: D) -> Result<(), Self::Error> {
+        if self.closed {
+            return Err(SendError::Closed(Some(datum)));
+        }
+        let core = &self.handle.core;
+        let sent = self.with_encoded(&datum, |frame| {
+            core.push(frame, false, Then::Gather).map_err(|rejected| (rejected, frame.split()))
+        });
+        match sent {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err((Rejected::Closed, _))) => Err(SendError::Closed(Some(datum))),
+            // It was online when this was promised: the datum goes out when it is again.
+            Ok(Err((Rejected::Offline | Rejected::Full, frame))) => {
+                self.parked = Some(frame);
+                Ok(())
+            }
+            Err(unfit) => Err(unfit.with(datum)),
+        }
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        ready!(self.poll_parked(cx))?;
+        self.handle.core.flush();
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        ready!(self.as_mut().poll_flush(cx))?;
+        ready!(self.handle.core.poll_drained(cx));
+        self.closed = true;
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<D> Clone for Producer<D> {
+    /// Another handle to the same stream.
+    fn clone(&self) -> Self {
+        Self { handle: self.handle.clone(), codec: self.codec, parked: None, closed: self.closed }
+    }
+}
+
+impl<D> fmt::Debug for Producer<D> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Producer")
+            .field("stream_id", self.stream_id())
+            .field("is_online", &self.is_online())
+            .field("consumers", &self.consumers().count())
+            .finish_non_exhaustive()
+    }
+}

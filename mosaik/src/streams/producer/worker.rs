@@ -1,0 +1,280 @@
+//! The task that owns a producer's consumers: who is admitted, who must leave, who waits.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use tokio::sync::{mpsc, oneshot, watch};
+
+use super::{core::Core, outlet::Outlet, ring::Position};
+use crate::{
+    discovery::{Discovery, PeerInfo},
+    id::PeerId,
+    streams::{
+        Criteria,
+        status::{Channel, ChannelInfo, State, Stats},
+    },
+    transport::{CloseReason, SendStream},
+};
+
+/// Consumers that were refused and are told when to ask again; any more must ask by themselves.
+const MAX_WAITING: usize = 1024;
+
+/// What the subscribers' tasks ask of the worker.
+#[derive(Debug)]
+pub(super) enum Request {
+    /// A peer wants to subscribe.
+    Join { peer: PeerInfo, criteria: Criteria, reply: oneshot::Sender<Result<Place, Denied>> },
+    /// The way for the data is open: from now on the subscriber gets everything.
+    Attach { place: u64, stream: SendStream, reply: oneshot::Sender<(Arc<Outlet>, Position)> },
+    /// The place is free again.
+    Leave { place: u64 },
+}
+
+/// A place among the consumers, given back when dropped.
+#[derive(Debug)]
+pub(super) struct Place {
+    pub(super) number: u64,
+    /// Why the producer ends the subscription, if it does.
+    pub(super) ended: oneshot::Receiver<CloseReason>,
+    requests: mpsc::UnboundedSender<Request>,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        // Without a worker there are no places.
+        let _ = self.requests.send(Request::Leave { place: self.number });
+    }
+}
+
+/// No place, and why.
+#[derive(Debug)]
+pub(super) struct Denied {
+    pub(super) reason: CloseReason,
+    /// Resolves when the answer may be another, if that may come to pass.
+    pub(super) ask_again: Option<oneshot::Receiver<()>>,
+}
+
+#[derive(Debug)]
+struct Member {
+    channel: Arc<Channel>,
+    info: ChannelInfo,
+    peer: PeerInfo,
+    state: watch::Sender<State>,
+    end: Option<oneshot::Sender<CloseReason>>,
+    outlet: Option<Arc<Outlet>>,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    peer: PeerInfo,
+    ask_again: oneshot::Sender<()>,
+}
+
+#[derive(Debug)]
+pub(in crate::streams) struct Worker {
+    pub(super) core: Arc<Core>,
+    pub(super) requests: mpsc::UnboundedReceiver<Request>,
+    discovery: Discovery,
+    local: PeerId,
+    members: BTreeMap<u64, Member>,
+    waiting: Vec<Waiting>,
+    next_place: u64,
+}
+
+impl Worker {
+    pub(super) fn new(
+        core: Arc<Core>,
+        requests: mpsc::UnboundedReceiver<Request>,
+        discovery: Discovery,
+        local: PeerId,
+    ) -> Self {
+        let mut worker = Self {
+            core,
+            requests,
+            discovery,
+            local,
+            members: BTreeMap::new(),
+            waiting: Vec::new(),
+            next_place: 0,
+        };
+        worker.publish();
+        worker
+    }
+
+    /// Runs until the last handle and the last subscriber are gone.
+    pub(in crate::streams) async fn run(mut self) {
+        let mut catalog = self.discovery.catalog_watch();
+        let closing = self.core.closing.clone();
+        loop {
+            if closing.is_cancelled() && self.members.is_empty() {
+                return;
+            }
+            let watched = !(self.members.is_empty() && self.waiting.is_empty());
+            tokio::select! {
+                () = closing.cancelled(), if !closing.is_cancelled() => {}
+                Some(request) = self.requests.recv() => self.handle(request),
+                changed = catalog.changed(), if watched => match changed {
+                    Ok(()) => {
+                        catalog.mark_unchanged();
+                        self.review();
+                    }
+                    Err(_) => return,
+                },
+            }
+            if closing.is_cancelled() {
+                self.core.close();
+                self.waiting.clear();
+            }
+        }
+    }
+
+    fn handle(&mut self, request: Request) {
+        match request {
+            Request::Join { peer, criteria, reply } => {
+                // A task that does not want the answer any more gives its place back by itself.
+                let _ = reply.send(self.join(peer, criteria));
+            }
+            Request::Attach { place, stream, reply } => {
+                if let Some(attached) = self.attach(place, stream) {
+                    let _ = reply.send(attached);
+                }
+            }
+            Request::Leave { place } => self.leave(place),
+        }
+    }
+
+    fn join(&mut self, peer: PeerInfo, criteria: Criteria) -> Result<Place, Denied> {
+        let config = &self.core.config;
+        if self.core.closing.is_cancelled() {
+            return Err(Denied { reason: CloseReason::StreamNotFound, ask_again: None });
+        }
+        if !config.admits(&peer) {
+            return Err(self.deny(CloseReason::NotAllowed, peer));
+        }
+        if self.members.len() >= config.max_consumers {
+            return Err(self.deny(CloseReason::NoCapacity, peer));
+        }
+        let channel = Arc::new(Channel {
+            stream: config.stream_id,
+            criteria,
+            producer: self.local,
+            consumer: *peer.id(),
+            stats: Stats::new(),
+        });
+        let (info, state) = ChannelInfo::new(channel.clone(), peer.as_ref().clone());
+        let (end, ended) = oneshot::channel();
+        let number = self.next_place;
+        self.next_place += 1;
+        let member = Member { channel, info, peer, state, end: Some(end), outlet: None };
+        self.members.insert(number, member);
+        self.publish();
+        Ok(Place { number, ended, requests: self.core.requests.clone() })
+    }
+
+    fn deny(&mut self, reason: CloseReason, peer: PeerInfo) -> Denied {
+        self.waiting.retain(|waiting| !waiting.ask_again.is_closed());
+        let room = self.waiting.len() < MAX_WAITING;
+        let ask_again = room.then(|| {
+            let (ask_again, receiver) = oneshot::channel();
+            self.waiting.push(Waiting { peer, ask_again });
+            receiver
+        });
+        Denied { reason, ask_again }
+    }
+
+    fn attach(&mut self, place: u64, stream: SendStream) -> Option<(Arc<Outlet>, Position)> {
+        let member = self.members.get_mut(&place)?;
+        let mut attached = None;
+        let channel = member.channel.clone();
+        let position = self.core.join(|cursor| {
+            let outlet = Arc::new(Outlet::new(cursor, channel, stream));
+            attached = Some(outlet.clone());
+            outlet
+        });
+        member.outlet.clone_from(&attached);
+        member.channel.stats.start();
+        member.state.send_replace(State::Connected);
+        tracing::debug!(stream = %self.core.config.stream_id, peer = %member.peer.id(), "subscribed");
+        self.publish();
+        attached.map(|outlet| (outlet, position))
+    }
+
+    fn leave(&mut self, place: u64) {
+        let Some(member) = self.members.remove(&place) else { return };
+        if let Some(outlet) = &member.outlet {
+            self.core.leave(outlet.cursor());
+        }
+        member.state.send_replace(State::Terminated);
+        tracing::debug!(stream = %self.core.config.stream_id, peer = %member.peer.id(), "left");
+        self.publish();
+        self.invite();
+    }
+
+    /// The catalog has changed: who must leave, and who may ask again?
+    fn review(&mut self) {
+        let catalog = self.discovery.catalog();
+        let mut changed = false;
+        for member in self.members.values_mut() {
+            // Who is not in the catalog any more is judged by its connection alone.
+            let Some(entry) = catalog.get(member.peer.id()) else { continue };
+            if entry.update_version() == member.peer.update_version() {
+                continue;
+            }
+            changed = true;
+            member.peer = PeerInfo::new(entry.clone(), member.peer.rtt());
+            member.info.set_peer(entry.clone());
+            if !self.core.config.admits(&member.peer)
+                && let Some(end) = member.end.take()
+            {
+                let _ = end.send(CloseReason::NotAllowed);
+            }
+        }
+        for waiting in &mut self.waiting {
+            if let Some(entry) = catalog.get(waiting.peer.id()) {
+                waiting.peer = PeerInfo::new(entry.clone(), waiting.peer.rtt());
+            }
+        }
+        if changed {
+            self.publish();
+        }
+        self.invite();
+    }
+
+    /// Tells those who wait that they would be admitted now.
+    fn invite(&mut self) {
+        let mut free = self.core.config.max_consumers.saturating_sub(self.members.len());
+        for waiting in std::mem::take(&mut self.waiting) {
+            if waiting.ask_again.is_closed() {
+                continue;
+            }
+            if free > 0 && self.core.config.admits(&waiting.peer) {
+                free -= 1;
+                let _ = waiting.ask_again.send(());
+            } else {
+                self.waiting.push(waiting);
+            }
+        }
+    }
+
+    /// Makes known who is here. Senders come first: who has waited until it is online can send.
+    fn publish(&mut self) {
+        let connected = |member: &&Member| *member.state.borrow() == State::Connected;
+        let peers: Vec<_> = self
+            .members
+            .values()
+            .filter(connected)
+            .map(|member| member.info.peer().clone())
+            .collect();
+        let core = &self.core;
+        core.channels.set(self.members.values().map(|member| member.info.clone()).collect());
+        core.set_online(core.roster.would_hold(core.when.condition(), &peers));
+        core.roster.publish(peers);
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        self.core.close();
+        self.core.channels.set(Vec::new());
+        self.core.roster.close();
+    }
+}

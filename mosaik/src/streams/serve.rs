@@ -1,0 +1,68 @@
+//! Subscriptions as they come in, on streams that peers open.
+
+use std::{
+    sync::{Arc, Weak},
+    time::Duration,
+};
+
+use tokio::time::timeout;
+
+use super::{
+    producer::{Core, Subscriber},
+    protocol::{MESSAGE_LIMIT, Refusal, Subscribe, VERSION},
+    registry::Registry,
+};
+use crate::{
+    discovery::PeerInfo,
+    transport::{CloseReason, Link, MessageReader, MessageWriter, RecvStream, SendStream},
+};
+
+/// How long a consumer may take to say what it wants.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Answers one subscription, and serves it until it ends.
+pub(super) async fn answer(
+    registry: Weak<Registry>,
+    link: Link,
+    send: SendStream,
+    recv: RecvStream,
+) {
+    let mut reader = MessageReader::new(recv, MESSAGE_LIMIT);
+    let mut writer = MessageWriter::new(send);
+    let request = match timeout(REQUEST_TIMEOUT, reader.next::<Subscribe>()).await {
+        Ok(Ok(Some(request))) => request,
+        Ok(Err(error)) if error.is_violation() => {
+            tracing::debug!(peer = %link.peer(), %error, "not a subscription");
+            writer.reset(CloseReason::ProtocolViolation);
+            return reader.stop(CloseReason::ProtocolViolation);
+        }
+        Ok(_) => return,
+        Err(_) => {
+            writer.reset(CloseReason::Timeout);
+            return reader.stop(CloseReason::Timeout);
+        }
+    };
+    let admitted = admit(&registry, &link, &request);
+    // Nothing here may keep the streams of a node alive that is shutting down.
+    drop(registry);
+    let subscriber = Subscriber { link, writer, reader };
+    match admitted {
+        Ok((core, peer)) => subscriber.serve(core, peer, request).await,
+        Err(reason) => subscriber.refuse(Refusal::new(reason)).await,
+    }
+}
+
+/// What can be said before the producer is asked.
+fn admit(
+    registry: &Weak<Registry>,
+    link: &Link,
+    request: &Subscribe,
+) -> Result<(Arc<Core>, PeerInfo), CloseReason> {
+    if request.version != VERSION {
+        return Err(CloseReason::ProtocolViolation);
+    }
+    let registry = registry.upgrade().ok_or(CloseReason::StreamNotFound)?;
+    let core = registry.get(&request.stream).ok_or(CloseReason::StreamNotFound)?;
+    let peer = registry.peer(&link.peer(), link.rtt()).ok_or(CloseReason::UnknownPeer)?;
+    Ok((core, peer))
+}
