@@ -45,11 +45,9 @@ mod macros;
 mod many;
 pub mod network;
 pub mod primitives;
-#[cfg(feature = "macros")]
 #[doc(hidden)]
 pub mod private;
 mod random;
-#[cfg(feature = "macros")]
 mod runtime;
 mod schema;
 pub mod streams;
