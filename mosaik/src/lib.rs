@@ -1,24 +1,78 @@
-//! mosaik: a runtime for self-organizing distributed systems.
+//! A runtime for self-organizing distributed systems: annotate a type, run the binary on any
+//! number of machines, and they find each other and exchange data.
+//!
+//! ```
+//! use mosaik::{Network, futures::{SinkExt, StreamExt}};
+//!
+//! #[mosaik::stream("sensors.temperature")]
+//! #[derive(Debug, Clone, PartialEq)]
+//! pub struct Reading {
+//!     pub sensor: u64,
+//!     pub celsius: f64,
+//! }
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> anyhow::Result<()> {
+//! // Usually on two machines; here in one program.
+//! let here = Network::builder("crate-docs").offline().build().await?;
+//! let there = Network::builder("crate-docs").offline().build().await?;
+//!
+//! let mut readings = Reading::producer(&here);
+//! let mut received = Reading::consumer(&there);
+//! readings.send(Reading { sensor: 1, celsius: 21.5 }).await?;
+//! assert_eq!(received.next().await, Some(Reading { sensor: 1, celsius: 21.5 }));
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! - [`Network`] is a node's place in a network; everything is reached from it.
+//! - [`discovery`] knows who else is there.
+//! - [`streams`] carry typed data from producers to consumers, without loss.
+//! - `#[mosaik::main]` makes a program of it, `#[mosaik::network_test]` a test.
+//!
+//! The chapters of the [`guide`] go into each.
 
 mod clock;
+#[cfg(feature = "macros")]
+pub mod declare;
 pub mod discovery;
 mod fmt;
+#[cfg(any(doc, doctest))]
+pub mod guide;
 mod id;
+#[cfg(feature = "macros")]
+mod macros;
 mod many;
 pub mod network;
 pub mod primitives;
+#[cfg(feature = "macros")]
+#[doc(hidden)]
+pub mod private;
 mod random;
+#[cfg(feature = "macros")]
+mod runtime;
 mod schema;
 pub mod streams;
 mod tasks;
 mod transport;
 
 pub use bytes::{Bytes, BytesMut};
+#[cfg(feature = "main")]
+pub use clap;
 pub use futures;
 pub use iroh;
 pub use iroh::{SecretKey, Signature};
 
 pub use id::{Digest, NetworkId, PeerId, StreamId, Tag, UniqueId};
+#[cfg(feature = "main")]
+pub use mosaik_macros::main;
+#[cfg(feature = "macros")]
+pub use mosaik_macros::{data, network_test, stream};
 pub use network::Network;
 pub use schema::Datum;
 pub use streams::{ConsumerOf, Criteria, ProducerOf, StreamConsumer, StreamProducer};
+
+/// The README's examples are run as tests.
+#[cfg(all(doctest, feature = "main"))]
+#[doc = include_str!("../../README.md")]
+struct Readme;

@@ -1,8 +1,10 @@
 //! The streams that carry gossip: one from each side of a pair of neighbours.
 //!
-//! A side opens its stream when it first has something to say. An empty message says "nothing
-//! more for now" (the protocol's disconnect); the stream stays open for a while after that, so
-//! that what follows cannot overtake it.
+//! A side opens its stream when it first has something to say. A message of four bytes says
+//! "nothing more for now" (the protocol's disconnect); the stream stays open for a while after
+//! that, so that what follows cannot overtake it. The four bytes count how often the other side
+//! has said so on its stream: a release that the other sent before it heard of ours belongs to
+//! what is over already, and must not end what has begun since.
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -44,8 +46,8 @@ pub(super) enum News {
     /// The peer opened a stream.
     Opened,
     Frame(Bytes),
-    /// The peer has nothing more to say for now.
-    Released,
+    /// The peer has nothing more to say for now, and had heard that from us so many times.
+    Released(u32),
     /// The peer's stream ended.
     ReadEnd,
     /// Our stream ended.
@@ -63,10 +65,22 @@ pub(super) struct Neighbors {
 
 #[derive(Default)]
 struct Pair {
-    writer: Option<(u64, mpsc::Sender<Bytes>)>,
+    writer: Option<(u64, mpsc::Sender<Said>)>,
+    /// How many releases were sent on our stream.
+    released: u32,
     reader: Option<u64>,
+    /// How many releases were heard on the peer's stream.
+    heard: u32,
     /// Whether the protocol believes that the peer can be talked to.
     connected: bool,
+}
+
+/// What is said to a peer.
+enum Said {
+    Frame(Bytes),
+    Release(u32),
+    /// Nothing is said, and nothing more will be for now.
+    Nothing,
 }
 
 impl Neighbors {
@@ -76,13 +90,30 @@ impl Neighbors {
 
     /// Brings a frame to a peer, which is dialled if need be; false if that cannot be.
     pub(super) fn send(&mut self, peer: PeerId, frame: Bytes) -> bool {
+        self.pairs.entry(peer).or_default().connected = true;
+        self.say(peer, Said::Frame(frame))
+    }
+
+    /// Tells a peer that there is nothing more to say for now, unless it said so first.
+    pub(super) fn release(&mut self, peer: PeerId) {
+        let Some(pair) = self.pairs.get_mut(&peer) else { return };
+        if std::mem::take(&mut pair.connected) && self.reach.transport.link(&peer).is_some() {
+            let heard = pair.heard;
+            if self.say(peer, Said::Release(heard))
+                && let Some(pair) = self.pairs.get_mut(&peer)
+            {
+                pair.released += 1;
+            }
+        }
+    }
+
+    fn say(&mut self, peer: PeerId, said: Said) -> bool {
         let pair = self.pairs.entry(peer).or_default();
-        pair.connected = true;
-        let frame = match &pair.writer {
-            None => frame,
-            Some((_, writer)) => match writer.try_send(frame) {
+        let said = match &pair.writer {
+            None => said,
+            Some((_, writer)) => match writer.try_send(said) {
                 Ok(()) => return true,
-                Err(mpsc::error::TrySendError::Closed(frame)) => frame,
+                Err(mpsc::error::TrySendError::Closed(said)) => said,
                 Err(mpsc::error::TrySendError::Full(_)) => {
                     // A neighbour that does not read is none.
                     pair.writer = None;
@@ -92,28 +123,19 @@ impl Neighbors {
             },
         };
         self.writers += 1;
-        let (sender, frames) = mpsc::channel(WRITER_BACKLOG);
+        let (sender, to_say) = mpsc::channel(WRITER_BACKLOG);
         // The channel is new and has room.
-        let _ = sender.try_send(frame);
+        let _ = sender.try_send(said);
         pair.writer = Some((self.writers, sender));
+        pair.released = 0;
         let writer = Writer {
             peer,
             stream: self.writers,
             reach: self.reach.clone(),
             inbound: self.inbound.clone(),
         };
-        self.tasks.spawn("discovery.gossip.write", writer.run(frames));
+        self.tasks.spawn("discovery.gossip.write", writer.run(to_say));
         true
-    }
-
-    /// Tells a peer that there is nothing more to say for now.
-    pub(super) fn release(&mut self, peer: PeerId) {
-        if self.reach.transport.link(&peer).is_some() {
-            self.send(peer, Bytes::new());
-        }
-        if let Some(pair) = self.pairs.get_mut(&peer) {
-            pair.connected = false;
-        }
     }
 
     /// What the protocol is to be told of the news: a frame, or that the peer is disconnected.
@@ -124,19 +146,22 @@ impl Neighbors {
         let heard = match news {
             News::Opened => {
                 pair.reader = Some(stream);
+                pair.heard = 0;
                 None
             }
             News::Frame(frame) => {
                 pair.connected |= is_reader;
                 Some(Heard::Frame(frame))
             }
-            News::Released if is_reader => {
-                let heard = pair.disconnect();
-                if let (Some(_), Some((_, writer))) = (&heard, &pair.writer) {
-                    // Nothing more will be said from here either: lets our stream end.
-                    let _ = writer.try_send(Bytes::new());
+            News::Released(known) if is_reader => {
+                pair.heard += 1;
+                if let Some((_, writer)) = &pair.writer
+                    && known >= pair.released
+                {
+                    // Lets our stream end as well; if it is full, it is not idle.
+                    let _ = writer.try_send(Said::Nothing);
                 }
-                heard
+                if known >= pair.released { pair.disconnect() } else { None }
             }
             News::ReadEnd if is_reader => {
                 pair.reader = None;
@@ -147,7 +172,7 @@ impl Neighbors {
                 pair.disconnect()
             }
             // Of a stream that another one has replaced.
-            News::Released | News::ReadEnd | News::WriteEnd => None,
+            News::Released(_) | News::ReadEnd | News::WriteEnd => None,
         };
         if pair.writer.is_none() && pair.reader.is_none() && !pair.connected {
             self.pairs.remove(&peer);
@@ -198,8 +223,10 @@ pub(super) async fn read(
     let mut told = tell(News::Opened).await;
     while told.is_ok() {
         let news = match reader.next_bytes().await {
-            Ok(Some(frame)) if frame.is_empty() => News::Released,
-            Ok(Some(frame)) => News::Frame(frame),
+            Ok(Some(frame)) => match <[u8; 4]>::try_from(&frame[..]) {
+                Ok(known) => News::Released(u32::from_le_bytes(known)),
+                Err(_) => News::Frame(frame),
+            },
             Ok(None) | Err(_) => {
                 // When nobody hears it, the node is shutting down.
                 let _ = tell(News::ReadEnd).await;
@@ -222,32 +249,37 @@ struct Writer {
 }
 
 impl Writer {
-    async fn run(self, frames: mpsc::Receiver<Bytes>) {
-        if let Err(error) = self.write(frames).await {
+    async fn run(self, to_say: mpsc::Receiver<Said>) {
+        if let Err(error) = self.write(to_say).await {
             tracing::debug!(peer = %self.peer, error, "a gossip stream ended");
         }
         let Self { peer, stream, .. } = self;
         let _ = self.inbound.send(Inbound { peer, stream, news: News::WriteEnd }).await;
     }
 
-    async fn write(&self, mut frames: mpsc::Receiver<Bytes>) -> Result<(), String> {
+    async fn write(&self, mut to_say: mpsc::Receiver<Said>) -> Result<(), String> {
         let link = self.connect().await?;
         let (send, mut recv) = link.open(StreamKind::Gossip).await.map_err(|e| e.to_string())?;
         let mut writer = MessageWriter::new(send);
         let mut is_released = false;
         loop {
-            let frame = match timeout(LINGER, frames.recv()).await {
-                Ok(Some(frame)) => frame,
+            let said = match timeout(LINGER, to_say.recv()).await {
+                Ok(Some(said)) => said,
                 Ok(None) => break,
                 Err(_) if is_released => {
                     // What was queued at this moment is still written.
-                    frames.close();
+                    to_say.close();
                     continue;
                 }
                 Err(_) => continue,
             };
-            is_released = frame.is_empty();
-            writer.send_bytes(frame).await.map_err(|error| error.to_string())?;
+            is_released = !matches!(said, Said::Frame(_));
+            let bytes = match said {
+                Said::Frame(frame) => frame,
+                Said::Release(heard) => Bytes::copy_from_slice(&heard.to_le_bytes()),
+                Said::Nothing => continue,
+            };
+            writer.send_bytes(bytes).await.map_err(|error| error.to_string())?;
         }
         writer.finish();
         // Until the peer has read it all: closing the connection discards what it has not.

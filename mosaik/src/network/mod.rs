@@ -9,6 +9,8 @@ mod local;
 
 use std::fmt;
 
+#[cfg(feature = "main")]
+pub(crate) use self::identity::read_key;
 pub use self::{
     builder::NetworkBuilder,
     config::NetworkConfig,
@@ -101,8 +103,17 @@ impl Network {
     ///
     /// Cancel safe: if dropped, the goodbye goes on without being waited for.
     pub async fn shutdown(self) {
-        self.leaving.cancel();
-        self.tasks.ended().await;
+        self.leave().await;
+    }
+
+    /// What [`Network::shutdown`] does, for whoever does not own the node; it begins when the
+    /// future is first polled.
+    pub(crate) fn leave(&self) -> impl Future<Output = ()> + use<> {
+        let (leaving, tasks) = (self.leaving.clone(), self.tasks.clone());
+        async move {
+            leaving.cancel();
+            tasks.ended().await;
+        }
     }
 
     pub(crate) fn sim(&self) -> Option<&SimNet> {

@@ -48,7 +48,7 @@ pub(crate) use self::{
     bulk::BulkSlot,
     error::{MessageError, OpenError, StreamError},
     iroh::Options,
-    link::{Hold, Link},
+    link::Link,
     message::{MessageReader, MessageWriter},
     stream::{RecvStream, SendStream},
 };

@@ -1,0 +1,116 @@
+//! Reads `#[stream(…)]` and its item.
+
+use proc_macro2::{Span, TokenStream};
+use syn::{Expr, LitStr, Type};
+
+use crate::{
+    channel::{ConsumerEnd, ProducerEnd},
+    crate_path::CratePath,
+    errors::Errors,
+    options::{Key, Options, Spec},
+    type_item::TypeItem,
+    values,
+};
+
+const REQUIRE: &str = "require = |peer| peer.tags().contains(&TRUSTED)";
+const ONLINE_WHEN: &str = "online_when = |c| c.minimum_of(2)";
+
+/// What may also be said of one side alone.
+const SIDE: &[Key] = &[Key::exprs("require", REQUIRE), Key::expr("online_when", ONLINE_WHEN)];
+
+const SPEC: Spec = Spec {
+    attribute: "mosaik::stream",
+    intent: true,
+    keys: &[
+        Key::expr("buffer", "buffer = 1024"),
+        Key::expr("max_consumers", "max_consumers = 8"),
+        Key::expr("online_when", ONLINE_WHEN),
+        Key::exprs("require", REQUIRE),
+        Key::group("producer", SIDE, "producer(online_when = |c| c.minimum_of(2))"),
+        Key::group("consumer", SIDE, "consumer(require = |peer| peer.tags().contains(&TRUSTED))"),
+        Key::ty("datum", "datum = Price"),
+        Key::expr("constructors", "constructors = false"),
+        Key::expr("serde", "serde = false"),
+        Key::CRATE,
+    ],
+};
+
+pub(super) struct Input {
+    pub(super) krate: CratePath,
+    pub(super) intent: Option<LitStr>,
+    pub(super) datum: Option<Datum>,
+    pub(super) producer: ProducerEnd,
+    pub(super) consumer: ConsumerEnd,
+    pub(super) constructors: bool,
+    pub(super) serde: bool,
+    pub(super) item: TypeItem,
+}
+
+/// `datum = Type`, and where it stands.
+pub(super) struct Datum {
+    pub(super) ty: Type,
+    pub(super) key: Span,
+}
+
+pub(super) fn parse(
+    attribute: TokenStream,
+    item: TokenStream,
+    errors: &mut Errors,
+) -> Option<Input> {
+    let options = Options::read(attribute, &SPEC, errors);
+    let item = TypeItem::read(item, SPEC.attribute, errors)?;
+    let flag = |name, errors: &mut Errors| {
+        options.expr(name).and_then(|expr| values::boolean(expr, name, errors)).unwrap_or(true)
+    };
+    let both = side(&options, errors);
+    let of_producer = options.group("producer").map(|group| side(group, errors));
+    let of_consumer = options.group("consumer").map(|group| side(group, errors));
+    let count = |name, example, errors: &mut Errors| {
+        let expr = options.expr(name)?;
+        values::count(expr, name, example, errors).cloned()
+    };
+    let buffer = count("buffer", "buffer = 1024", errors);
+    let max_consumers = count("max_consumers", "max_consumers = 8", errors);
+    // A side's `require` says what that side must satisfy, so the other side checks it.
+    let (require, online_when) = merge(&both, of_consumer.as_ref(), of_producer.as_ref());
+    let producer = ProducerEnd { buffer, max_consumers, require, online_when };
+    let (require, online_when) = merge(&both, of_producer.as_ref(), of_consumer.as_ref());
+    let consumer = ConsumerEnd { criteria: None, require, online_when };
+    Some(Input {
+        krate: CratePath::new(options.crate_path()),
+        intent: options.intent.clone(),
+        datum: options.ty("datum").map(|ty| Datum {
+            ty: ty.clone(),
+            key: options.key("datum").map_or_else(Span::call_site, proc_macro2::Ident::span),
+        }),
+        producer,
+        consumer,
+        constructors: flag("constructors", errors),
+        serde: flag("serde", errors),
+        item,
+    })
+}
+
+struct Side {
+    require: Vec<Expr>,
+    online_when: Option<Expr>,
+}
+
+fn side(options: &Options, errors: &mut Errors) -> Side {
+    let require = options
+        .exprs("require")
+        .filter_map(|expr| values::callable(expr, "require", REQUIRE, errors).cloned())
+        .collect();
+    let online_when = options
+        .expr("online_when")
+        .and_then(|expr| values::callable(expr, "online_when", ONLINE_WHEN, errors).cloned());
+    Side { require, online_when }
+}
+
+/// What is said of both sides, then what the other side must satisfy and what holds for this one.
+fn merge(both: &Side, required: Option<&Side>, own: Option<&Side>) -> (Vec<Expr>, Option<Expr>) {
+    let required = required.into_iter().flat_map(|side| &side.require);
+    let require = both.require.iter().chain(required).cloned().collect();
+    let online_when = own.and_then(|side| side.online_when.as_ref()).or(both.online_when.as_ref());
+    (require, online_when.cloned())
+}

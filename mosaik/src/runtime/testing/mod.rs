@@ -1,0 +1,9 @@
+//! What `#[mosaik::network_test]` runs: connected nodes, a time limit, simulated faults.
+
+mod faults;
+mod nodes;
+mod scenario;
+
+pub use faults::Faults;
+pub use nodes::{FromNodes, Nodes};
+pub use scenario::{Scenario, TestReturn, run};

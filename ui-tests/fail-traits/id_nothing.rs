@@ -1,0 +1,3 @@
+const A: mosaik::UniqueId = mosaik::unique_id!();
+
+fn main() {}

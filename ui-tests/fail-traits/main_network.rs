@@ -1,0 +1,4 @@
+#[mosaik::main]
+async fn main(args: u16) {
+    let _ = args;
+}

@@ -1,0 +1,4 @@
+#[mosaik::main]
+async fn main() -> u16 {
+    7
+}

@@ -1,0 +1,4 @@
+#[mosaik::data]
+pub fn a() {}
+
+fn main() {}

@@ -1,0 +1,4 @@
+#[mosaik::data("a")]
+pub struct A;
+
+fn main() {}

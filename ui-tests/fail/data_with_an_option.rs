@@ -1,0 +1,4 @@
+#[mosaik::data(serde = false)]
+pub struct A;
+
+fn main() {}

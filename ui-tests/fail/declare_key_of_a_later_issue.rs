@@ -1,0 +1,8 @@
+mosaik::declare::stream!(
+    pub A = u64, "a",
+    disconnect_lagging: true,
+    backoff: slow(),
+    consumer require_ticket: jwt()
+);
+
+fn main() {}

@@ -1,0 +1,9 @@
+mosaik::declare::stream!(
+    pub A = u64, "a",
+    max_consumers: 0,
+    buffer_size: "16",
+    online_when: 2,
+    require: true,
+);
+
+fn main() {}

@@ -1,0 +1,3 @@
+const A: mosaik::UniqueId = mosaik::id!("a", "b");
+
+fn main() {}

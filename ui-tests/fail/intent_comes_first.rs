@@ -1,0 +1,4 @@
+#[mosaik::stream(buffer = 16, "a")]
+pub struct A;
+
+fn main() {}

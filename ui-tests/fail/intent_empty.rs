@@ -1,0 +1,4 @@
+#[mosaik::stream("")]
+pub struct A;
+
+fn main() {}

@@ -1,0 +1,4 @@
+#[mosaik::stream("a", "b")]
+pub struct A;
+
+fn main() {}

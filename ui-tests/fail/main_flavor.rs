@@ -1,0 +1,2 @@
+#[mosaik::main(flavor = "single")]
+async fn main() {}

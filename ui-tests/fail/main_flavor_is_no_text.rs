@@ -1,0 +1,2 @@
+#[mosaik::main(flavor = current_thread)]
+async fn main() {}

@@ -1,0 +1,4 @@
+#[mosaik::main]
+fn main(network: mosaik::Network) {
+    drop(network);
+}

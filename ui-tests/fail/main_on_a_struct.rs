@@ -1,0 +1,4 @@
+#[mosaik::main]
+struct A;
+
+fn main() {}

@@ -1,0 +1,2 @@
+#[mosaik::main("app", tags = ["matcher", "", 7])]
+async fn main() {}

@@ -1,0 +1,2 @@
+#[mosaik::main("app", tags = "matcher")]
+async fn main() {}

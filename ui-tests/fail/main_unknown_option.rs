@@ -1,0 +1,2 @@
+#[mosaik::main("app", threads = 4)]
+async fn main() {}

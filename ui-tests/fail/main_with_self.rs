@@ -1,0 +1,2 @@
+#[mosaik::main]
+async fn main(self) {}

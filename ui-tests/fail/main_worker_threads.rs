@@ -1,0 +1,2 @@
+#[mosaik::main(worker_threads = 0)]
+async fn main() {}

@@ -1,0 +1,4 @@
+#[mosaik::network_test(sim = true)]
+async fn a(network: mosaik::Network) {}
+
+fn main() {}

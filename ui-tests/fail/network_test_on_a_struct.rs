@@ -1,0 +1,4 @@
+#[mosaik::network_test]
+struct A;
+
+fn main() {}

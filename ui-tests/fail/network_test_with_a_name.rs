@@ -1,0 +1,4 @@
+#[mosaik::network_test("a")]
+async fn a(network: mosaik::Network) {}
+
+fn main() {}

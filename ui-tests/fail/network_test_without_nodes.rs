@@ -1,0 +1,4 @@
+#[mosaik::network_test]
+async fn a() {}
+
+fn main() {}

@@ -1,0 +1,4 @@
+#[mosaik::stream("a", constructors = 0, serde = "no")]
+pub struct A;
+
+fn main() {}

@@ -1,0 +1,4 @@
+#[mosaik::stream("a", datum = "Price", crate = "mosaik")]
+pub struct A;
+
+fn main() {}

@@ -1,0 +1,4 @@
+#[mosaik::stream("a", bufer = 16, colour)]
+pub struct A;
+
+fn main() {}

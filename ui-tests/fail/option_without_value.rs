@@ -1,0 +1,4 @@
+#[mosaik::stream("a", buffer, datum, producer, serde(false))]
+pub struct A;
+
+fn main() {}

@@ -1,0 +1,4 @@
+#[mosaik::stream("a")]
+pub fn a() {}
+
+fn main() {}

@@ -1,0 +1,4 @@
+#[mosaik::stream("a")]
+pub trait A {}
+
+fn main() {}

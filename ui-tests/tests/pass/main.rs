@@ -1,0 +1,11 @@
+//! Every documented form of the macros, at least once.
+
+mod declare;
+mod entry;
+mod ids;
+mod macro_rules;
+mod names;
+mod program;
+mod serde_forms;
+mod stream;
+mod two_crates;
