@@ -9,7 +9,7 @@
 use mosaik::{
     Network,
     discovery::{Config, Event},
-    futures::{SinkExt, StreamExt},
+    futures::StreamExt,
 };
 
 #[tokio::main(flavor = "current_thread")]
@@ -42,7 +42,7 @@ async fn start(name: &str, discovery: mosaik::discovery::ConfigBuilder) -> anyho
 }
 
 async fn produce(network: Network) -> anyhow::Result<()> {
-    let mut producer = network.streams().produce::<u64>();
+    let producer = network.streams().produce::<u64>();
     for number in 0.. {
         producer.send(number).await?;
         tokio::time::sleep(std::time::Duration::from_millis(1)).await;
@@ -61,7 +61,7 @@ async fn consume(network: Network) -> anyhow::Result<()> {
 async fn cycles(name: &str) -> anyhow::Result<()> {
     let (here, there) = (lone(name).await?, mosaik_tests::lone(name).build().await?);
     there.discovery().sync_with(here.local().addr()).await?;
-    let mut producer = here.streams().produce::<u64>();
+    let producer = here.streams().produce::<u64>();
     for cycle in 1..=1_000 {
         let mut consumer = there.streams().consume::<u64>();
         producer.send(cycle).await?;
