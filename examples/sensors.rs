@@ -20,7 +20,7 @@ use std::{
 
 use futures::StreamExt;
 use mosaik::{Network, PeerId, Tag, clap, primitives::ShortFmtExt, streams::producer::SendError};
-use tokio::time::{Instant, interval};
+use tokio::time::{Instant, interval, interval_at};
 
 /// Sensors that send what they measure, and a watcher that sums it up
 #[derive(Debug, clap::Parser)]
@@ -104,7 +104,8 @@ async fn watch(network: &Network, room: Option<&str>) {
         None => builder.build(),
     };
     let mut table = Table::default();
-    let mut clock = interval(Duration::from_secs(1));
+    let second = Duration::from_secs(1);
+    let mut clock = interval_at(Instant::now() + second, second);
     loop {
         tokio::select! {
             Some(measurement) = consumer.next() => table.add(&measurement),
@@ -145,7 +146,7 @@ impl Table {
     /// Shows the table in the place of the last one, and begins the next.
     fn show(&mut self, sensors: usize) {
         let mut lines = vec![
-            format!("{sensors} sensors"),
+            format!("Sensors: {sensors}"),
             format!(
                 "{:<12} {:<10} {:>5} {:>6} {:>6} {:>6}",
                 "room", "sensor", "n", "min", "mean", "max"

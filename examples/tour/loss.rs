@@ -79,7 +79,7 @@ async fn wait_until_noticed(
         tokio::select! {
             noticed = &mut noticing => return noticed,
             () = sleep(ASIDE_EVERY) => story.aside(format!(
-                "{} later: {} readings exchanged between ada and ben so far",
+                "{} later: ada and ben have heard {} readings of each other",
                 human(killed.elapsed()),
                 cast.exchanged(),
             )),

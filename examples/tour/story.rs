@@ -2,7 +2,7 @@
 
 use std::{
     env, fmt,
-    io::{IsTerminal, stdout},
+    io::{IsTerminal, Write, stdout},
     time::{Duration, Instant},
 };
 
@@ -21,6 +21,13 @@ const RED: &str = "1;31";
 const GREEN: &str = "32";
 /// One for each actor, in turn.
 const ACTORS: [&str; 4] = ["1;36", "1;33", "1;35", "1;34"];
+
+/// Prints a line. Who has stopped reading gets no more, and the tour ends as it would have.
+macro_rules! say {
+    ($($text:tt)*) => {{
+        let _ = writeln!(stdout(), $($text)*);
+    }};
+}
 
 /// Tells a story, and counts what was proven in it.
 #[derive(Debug)]
@@ -50,7 +57,7 @@ impl Story {
     /// Begins a chapter.
     pub fn chapter(&mut self, title: &str) {
         self.chapters += 1;
-        println!("\n{}", self.paint(BOLD, format!("{}. {title}", self.chapters)));
+        say!("\n{}", self.paint(BOLD, format!("{}. {title}", self.chapters)));
     }
 
     /// A paragraph.
@@ -58,7 +65,7 @@ impl Story {
         let mut line = String::new();
         for word in text.split_whitespace() {
             if INDENT.len() + line.chars().count() + 1 + word.chars().count() > WIDTH {
-                println!("{INDENT}{line}");
+                say!("{INDENT}{line}");
                 line.clear();
             }
             if !line.is_empty() {
@@ -66,7 +73,7 @@ impl Story {
             }
             line.push_str(word);
         }
-        println!("{INDENT}{line}");
+        say!("{INDENT}{line}");
     }
 
     /// What happens to an actor.
@@ -74,12 +81,12 @@ impl Story {
         let style = ACTORS[actor.number() % ACTORS.len()];
         // Padded before it is painted: colours take no room.
         let name = self.paint(style, format!("{:<5}", actor.name()));
-        println!("{INDENT}  {name} {text}");
+        say!("{INDENT}  {name} {text}");
     }
 
     /// Something beside the story, while it goes on.
     pub fn aside(&self, text: impl fmt::Display) {
-        println!("{INDENT}  {}", self.paint(DIM, text));
+        say!("{INDENT}  {}", self.paint(DIM, text));
     }
 
     /// Something that the tour says is so; it ends here if it is not.
@@ -88,19 +95,19 @@ impl Story {
             bail!("this does not hold: {text}");
         }
         self.claims += 1;
-        println!("{INDENT}{} {text}", self.paint(GREEN, "✔"));
+        say!("{INDENT}{} {text}", self.paint(GREEN, "✔"));
         Ok(())
     }
 
     pub fn happy_end(&self) {
         let (claims, took) = (self.claims, self.begun.elapsed());
         let end = format!("The end: {claims} claims, all of them true, in {}.", human(took));
-        println!("\n{}", self.paint(BOLD, end));
-        println!("Next: cargo run --example group-chat -- --nickname Alice, in two terminals.");
+        say!("\n{}", self.paint(BOLD, end));
+        say!("Next: cargo run --example group-chat -- --nickname Alice, in two terminals.");
     }
 
     pub fn bad_end(&self, error: &anyhow::Error) {
-        println!("\n{} {error:#}", self.paint(RED, "✘ The tour failed:"));
+        say!("\n{} {error:#}", self.paint(RED, "✘ The tour failed:"));
     }
 }
 
