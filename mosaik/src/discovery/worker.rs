@@ -47,6 +47,8 @@ const INTERVALS_FIRST: Duration = Duration::from_millis(250);
 const SYNC_DELAY: Duration = Duration::from_millis(100);
 /// How much longer the side with the greater id leaves it to the other to begin.
 const SYNC_TURN: Duration = Duration::from_millis(500);
+/// Two syncs with the same peer are at least this far apart.
+const SYNC_PAUSE: Duration = Duration::from_secs(1);
 /// How soon an entry is asked for that a beat told of; one that is under way comes sooner.
 const MISSING_DELAY: Duration = Duration::from_millis(200);
 /// Addresses from sources that are remembered.
@@ -96,6 +98,8 @@ pub(super) struct Worker {
     syncs_due: HashMap<PeerId, Instant>,
     /// With whom a sync is going on that this node began.
     syncing: HashSet<PeerId>,
+    /// When the last sync with a peer ended, if that was a moment ago.
+    synced_at: HashMap<PeerId, Instant>,
     /// Whom a source has named, and where.
     candidates: BTreeMap<PeerId, EndpointAddr>,
     contacting: HashSet<PeerId>,
@@ -123,6 +127,7 @@ impl Worker {
             announce_jitter: jitter,
             syncs_due: HashMap::new(),
             syncing: HashSet::new(),
+            synced_at: HashMap::new(),
             candidates: BTreeMap::new(),
             contacting: HashSet::new(),
             shared,
@@ -179,10 +184,12 @@ impl Worker {
             }
             Command::Synced(peer, learned) => {
                 self.syncing.remove(&peer);
+                self.synced_at.insert(peer, now);
                 self.pass_on(&learned, now);
             }
             Command::SyncedBy(peer, learned) => {
                 self.syncs_due.remove(&peer);
+                self.synced_at.insert(peer, now);
                 self.pass_on(&learned, now);
             }
             Command::Depart(_) => {}
@@ -286,6 +293,7 @@ impl Worker {
     }
 
     fn want_sync(&mut self, peer: PeerId, at: Instant) {
+        let at = self.synced_at.get(&peer).map_or(at, |last| at.max(*last + SYNC_PAUSE));
         let due = self.syncs_due.entry(peer).or_insert(at);
         *due = at.min(*due);
     }
@@ -413,6 +421,7 @@ impl Worker {
     }
 
     fn start_syncs(&mut self, now: Instant) {
+        self.synced_at.retain(|_, last| *last + SYNC_PAUSE > now);
         let due: Vec<_> = self
             .syncs_due
             .extract_if(|peer, at| *at <= now && !self.syncing.contains(peer))
