@@ -383,10 +383,15 @@ impl Worker {
         }
     }
 
+    /// Finds more neighbours if there are too few. Each join moves several neighbours about, so
+    /// while the overlay is in flux only a node that has none at all joins anew.
     fn heal(&mut self, now: Instant) {
         let catalog = self.shared.catalog();
         let neighbors = self.overlay.neighbors().clone();
         let wanted = NEIGHBORS_MIN.min(catalog.signed_peers_count());
+        if !neighbors.is_empty() && !self.healing.is_steady() {
+            return;
+        }
         if neighbors.len() < wanted {
             let missing = NEIGHBORS_MIN - neighbors.len();
             let is_stranger = |peer: &PeerId| !neighbors.contains(peer);
@@ -465,6 +470,11 @@ impl Recurring {
 
     fn restart(&mut self, now: Instant) {
         *self = Self::new(now, self.longest);
+    }
+
+    /// Whether the intervals have reached their full length.
+    fn is_steady(&self) -> bool {
+        self.next == self.longest
     }
 
     /// Whether it is due; if so, its next time is set.

@@ -1,7 +1,10 @@
 //! The gossip protocol as one value: frames, commands and the time go in, frames and news of
 //! neighbours come out. HyParView keeps the neighbours, PlumTree spreads announcements.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use iroh_gossip::proto::{
@@ -16,6 +19,12 @@ use super::{
     limits::{Shares, Verified},
 };
 use crate::{discovery::refusal::Refusal, id::PeerId};
+
+/// How long an announcement that was offered may take by the tree before it is asked for. The
+/// protocol's 80 ms is less than many a round trip, and asking in vain doubles the traffic.
+const GRAFT_FIRST: Duration = Duration::from_millis(200);
+/// How long until it is asked for elsewhere.
+const GRAFT_NEXT: Duration = Duration::from_millis(100);
 
 /// What the driver of an [`Overlay`] has to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,7 +56,9 @@ pub(crate) struct Overlay {
 
 impl Overlay {
     pub(crate) fn new(me: PeerId, topic: [u8; 32], rng: StdRng, now: Instant) -> Self {
-        let config = Config { max_message_size: MAX_FRAME_BYTES, ..Config::default() };
+        let mut config = Config { max_message_size: MAX_FRAME_BYTES, ..Config::default() };
+        config.broadcast.graft_timeout_1 = GRAFT_FIRST;
+        config.broadcast.graft_timeout_2 = GRAFT_NEXT;
         let mut overlay = Self {
             me,
             topic: TopicId::from_bytes(topic),
