@@ -3,11 +3,14 @@
 //! `test-node NETWORK produce`: streams rising numbers.
 //! `test-node NETWORK consume`: prints the numbers that it receives.
 //! `test-node NETWORK watch DIRECTORY`: finds others through the local directory, prints them.
+//! `test-node NETWORK announce MILLISECONDS`: gives a sign of life that often.
+
+use std::time::Duration;
 
 use mosaik::{
     Network,
     discovery::{Config, Event},
-    futures::{SinkExt, StreamExt},
+    futures::StreamExt,
 };
 
 #[tokio::main(flavor = "current_thread")]
@@ -18,7 +21,10 @@ async fn main() -> anyhow::Result<()> {
         [name, "produce"] => produce(lone(name).await?).await,
         [name, "consume"] => consume(lone(name).await?).await,
         [name, "watch", directory] => watch(local(name, directory).await?).await,
-        _ => anyhow::bail!("usage: test-node NETWORK produce | consume | watch DIRECTORY"),
+        [name, "announce", interval] => watch(announcer(name, interval.parse()?).await?).await,
+        _ => anyhow::bail!(
+            "usage: test-node NETWORK produce | consume | watch DIRECTORY | announce MILLISECONDS"
+        ),
     }
 }
 
@@ -30,6 +36,11 @@ async fn local(name: &str, directory: &str) -> anyhow::Result<Network> {
     start(name, Config::builder().with_local_directory(directory)).await
 }
 
+async fn announcer(name: &str, interval_ms: u64) -> anyhow::Result<Network> {
+    let interval = Duration::from_millis(interval_ms);
+    start(name, Config::builder().with_local(false).with_announce_interval(interval)).await
+}
+
 async fn start(name: &str, discovery: mosaik::discovery::ConfigBuilder) -> anyhow::Result<Network> {
     mosaik_tests::trace();
     let builder = Network::builder(name).offline().bind("127.0.0.1:0".parse()?);
@@ -39,10 +50,10 @@ async fn start(name: &str, discovery: mosaik::discovery::ConfigBuilder) -> anyho
 }
 
 async fn produce(network: Network) -> anyhow::Result<()> {
-    let mut producer = network.streams().produce::<u64>();
+    let producer = network.streams().produce::<u64>();
     for number in 0.. {
         producer.send(number).await?;
-        tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+        tokio::time::sleep(Duration::from_millis(1)).await;
     }
     Ok(())
 }
@@ -62,6 +73,7 @@ async fn watch(network: Network) -> anyhow::Result<()> {
             Event::PeerDiscovered(entry) => println!("discovered {}", entry.id()),
             Event::PeerUpdated(entry) => println!("updated {}", entry.id()),
             Event::PeerDeparted(id) => println!("departed {id}"),
+            other => println!("{other:?}"),
         }
     }
     Ok(())
