@@ -8,7 +8,6 @@ use crate::id::PeerId;
 /// Every peer's events come in order: discovered once, updated at each newer version of its
 /// entry, departed once; then, if it comes back, discovered again.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
 pub enum Event {
     /// A peer was seen for the first time, or again after it had departed.
     PeerDiscovered(PeerEntry),

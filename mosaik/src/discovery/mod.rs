@@ -263,11 +263,6 @@ impl Discovery {
         self.shared().stream_peers(stream)
     }
 
-    /// The last known address of a peer, from the catalog and from this machine.
-    pub(crate) fn lookup(&self, peer: &PeerId) -> Option<EndpointAddr> {
-        self.reach.book.lookup(peer)
-    }
-
     /// Discovery's part in hellos. It holds no transport, so a transport may hold it.
     pub(crate) fn hello(&self) -> HelloSections {
         HelloSections::new(self.shared().clone())

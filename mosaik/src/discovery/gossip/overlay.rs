@@ -26,6 +26,10 @@ const GRAFT_FIRST: Duration = Duration::from_millis(200);
 /// How long until it is asked for elsewhere.
 const GRAFT_NEXT: Duration = Duration::from_millis(100);
 
+/// How long a peer may take to answer a request to become a neighbour. It may have to be dialled
+/// first; if that fails, we are told.
+const NEIGHBOR_ANSWER: Duration = Duration::from_secs(3);
+
 /// What the driver of an [`Overlay`] has to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Effect {
@@ -57,6 +61,7 @@ pub(crate) struct Overlay {
 impl Overlay {
     pub(crate) fn new(me: PeerId, topic: [u8; 32], rng: StdRng, now: Instant) -> Self {
         let mut config = Config { max_message_size: MAX_FRAME_BYTES, ..Config::default() };
+        config.membership.neighbor_request_timeout = NEIGHBOR_ANSWER;
         config.broadcast.graft_timeout_1 = GRAFT_FIRST;
         config.broadcast.graft_timeout_2 = GRAFT_NEXT;
         let mut overlay = Self {
