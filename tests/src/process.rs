@@ -60,9 +60,9 @@ impl NodeProcess {
     /// Waits for the next line that the node prints.
     ///
     /// # Panics
-    /// When none comes within 10 s.
+    /// When none comes within 30 s.
     pub fn line(&self) -> String {
-        self.lines.recv_timeout(scaled(secs(10))).expect("the test node prints a line")
+        self.lines.recv_timeout(scaled(secs(30))).expect("the test node prints a line")
     }
 
     /// Tells the node something.

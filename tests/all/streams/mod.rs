@@ -1,1 +1,8 @@
-//! To come.
+//! Streams between whole nodes.
+
+mod admission;
+mod conditions;
+mod contracts;
+mod cycles;
+mod delivery;
+mod snippets;

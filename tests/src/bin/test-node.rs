@@ -2,6 +2,8 @@
 //!
 //! `test-node NETWORK produce`: streams rising numbers.
 //! `test-node NETWORK consume`: prints the numbers that it receives.
+//! `test-node NETWORK cycles`: subscribes and unsubscribes 1,000 times; prints, after 200 and after
+//! 1,000 cycles, how many tasks run and how many bytes are resident.
 //! `test-node NETWORK watch DIRECTORY`: finds others through the local directory, prints them.
 //! `test-node NETWORK announce MILLISECONDS`: gives a sign of life that often.
 
@@ -13,6 +15,9 @@ use mosaik::{
     futures::StreamExt,
 };
 
+const USAGE: &str = "usage: test-node NETWORK \
+    produce | consume | cycles | watch DIRECTORY | announce MILLISECONDS";
+
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> anyhow::Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -20,11 +25,10 @@ async fn main() -> anyhow::Result<()> {
     match arguments[..] {
         [name, "produce"] => produce(lone(name).await?).await,
         [name, "consume"] => consume(lone(name).await?).await,
+        [name, "cycles"] => cycles(name).await,
         [name, "watch", directory] => watch(local(name, directory).await?).await,
         [name, "announce", interval] => watch(announcer(name, interval.parse()?).await?).await,
-        _ => anyhow::bail!(
-            "usage: test-node NETWORK produce | consume | watch DIRECTORY | announce MILLISECONDS"
-        ),
+        _ => anyhow::bail!("{USAGE}"),
     }
 }
 
@@ -62,6 +66,26 @@ async fn consume(network: Network) -> anyhow::Result<()> {
     let mut consumer = network.streams().consume::<u64>();
     while let Some(number) = consumer.next().await {
         println!("{number}");
+    }
+    Ok(())
+}
+
+async fn cycles(name: &str) -> anyhow::Result<()> {
+    let (here, there) = (lone(name).await?, mosaik_tests::lone(name).build().await?);
+    there.discovery().sync_with(here.local().addr()).await?;
+    let producer = here.streams().produce::<u64>();
+    for cycle in 1..=1_000 {
+        let mut consumer = there.streams().consume::<u64>();
+        producer.send(cycle).await?;
+        anyhow::ensure!(consumer.next().await == Some(cycle), "cycle {cycle} was lost");
+        drop(consumer);
+        producer.when().unsubscribed().await;
+        if cycle == 200 || cycle == 1_000 {
+            // The tasks of the last subscription end on their own time.
+            tokio::time::sleep(Duration::from_millis(500)).await;
+            let tasks = here.running_tasks() + there.running_tasks();
+            println!("{cycle} {tasks} {}", mosaik_tests::resident_bytes());
+        }
     }
     Ok(())
 }
