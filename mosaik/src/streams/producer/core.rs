@@ -79,7 +79,7 @@ struct State {
     outlets: Outlets,
     /// Who waits for room, or to be online.
     waiting: VecDeque<Waker>,
-    /// Who waits until everything is written.
+    /// Who waits until something is written.
     draining: VecDeque<Waker>,
 }
 
@@ -201,11 +201,14 @@ impl Core {
         Poll::Pending
     }
 
-    /// Ready when all that was sent has been handed to the transport for every subscriber.
-    pub(super) fn poll_drained(&self, cx: &mut Context<'_>) -> Poll<()> {
+    /// Ready when what was sent has been handed to the transport for every subscriber. `up_to`
+    /// remembers what that is: what came in before the first poll.
+    pub(super) fn poll_written(&self, up_to: &mut Option<u64>, cx: &mut Context<'_>) -> Poll<()> {
         self.flush();
         let mut state = self.lock();
-        if state.phase == Phase::Closed || state.ring.is_drained() {
+        let frames = *up_to.get_or_insert(state.ring.head().frames);
+        if state.phase == Phase::Closed || state.ring.written() >= frames {
+            *up_to = None;
             return Poll::Ready(());
         }
         wait(&mut state.draining, cx);
@@ -248,9 +251,7 @@ impl Core {
             self.ready.store(state.is_ready(), Ordering::Release);
             woken = std::mem::take(&mut state.waiting);
         }
-        if !state.draining.is_empty() && state.ring.is_drained() {
-            woken.append(&mut state.draining);
-        }
+        woken.append(&mut state.draining);
         drop(state);
         woken.into_iter().for_each(Waker::wake);
     }

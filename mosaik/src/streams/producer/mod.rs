@@ -63,15 +63,17 @@ thread_local! {
 /// a consumer that stays subscribed. A cycle of nodes that each wait for the next can block itself.
 ///
 /// # As a [`Sink`]
-/// `feed` gathers datums, `flush` sends them on their way (without waiting until they are
-/// received), and `close` waits until all have been handed to the transport. [`Producer::send`]
-/// needs no `mut` and no import.
+/// `feed` gathers datums, `flush` waits until they have been handed to the transport for every
+/// consumer, and so does `close`. [`Producer::send`] needs no `mut` and no import, and does not
+/// wait for that: the stream goes on with the datum by itself.
 pub struct Producer<D> {
     handle: Arc<Handle>,
     codec: Codec<D>,
     /// A datum that the sink took while online and could not pass on before the producer went
     /// offline.
     parked: Option<BytesMut>,
+    /// The number of the frame up to which the flush that is under way waits.
+    flushing: Option<u64>,
     /// This handle was closed as a sink.
     closed: bool,
 }
@@ -129,7 +131,7 @@ impl Drop for Handle {
 
 impl<D> Producer<D> {
     pub(super) fn new(handle: Arc<Handle>, codec: Codec<D>) -> Self {
-        Self { handle, codec, parked: None, closed: false }
+        Self { handle, codec, parked: None, flushing: None, closed: false }
     }
 
     /// The producer in a builder's answer: the one that exists if there is one already. If that is
@@ -141,7 +143,7 @@ impl<D> Producer<D> {
         };
         tracing::error!(%error, "a producer could not be opened; its sends fail");
         let handle = Arc::new(Handle::closed(error.stream_id()));
-        Self { handle, codec: Codec::none(), parked: None, closed: true }
+        Self { handle, codec: Codec::none(), parked: None, flushing: None, closed: true }
     }
 
     /// The stream.
@@ -311,14 +313,13 @@ impl<D> Sink<D> for Producer<D> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
-        ready!(self.poll_parked(cx))?;
-        self.handle.core.flush();
-        Poll::Ready(Ok(()))
+        let this = &mut *self;
+        ready!(this.poll_parked(cx))?;
+        this.handle.core.poll_written(&mut this.flushing, cx).map(Ok)
     }
 
     fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
         ready!(self.as_mut().poll_flush(cx))?;
-        ready!(self.handle.core.poll_drained(cx));
         self.closed = true;
         Poll::Ready(Ok(()))
     }
@@ -327,7 +328,7 @@ impl<D> Sink<D> for Producer<D> {
 impl<D> Clone for Producer<D> {
     /// Another handle to the same stream.
     fn clone(&self) -> Self {
-        Self { handle: self.handle.clone(), codec: self.codec, parked: None, closed: self.closed }
+        Self { closed: self.closed, ..Self::new(self.handle.clone(), self.codec) }
     }
 }
 

@@ -1,0 +1,178 @@
+//! Printing figures: each case beside its twin, alternating, one line a case.
+
+use std::{
+    fmt,
+    future::Future,
+    path::PathBuf,
+    time::{Duration, Instant},
+};
+
+use serde_json::{Value, json};
+
+/// How often case and twin are measured, in turns.
+const ROUNDS: usize = 5;
+
+/// What is measured, and which way is better.
+#[derive(Clone, Copy, Debug)]
+#[allow(dead_code, reason = "each bench uses some")]
+pub enum Unit {
+    /// Things a second; more is better.
+    PerSecond,
+    /// Bytes a second; more is better.
+    BytesPerSecond,
+    /// Seconds; less is better.
+    Seconds,
+}
+
+/// The goal of a case, as a ratio to its twin.
+#[derive(Clone, Copy, Debug)]
+pub struct Goal(pub f64);
+
+/// The cases of one bench.
+pub struct Figures {
+    subsystem: &'static str,
+    quick: bool,
+    filter: Option<String>,
+    json: Option<PathBuf>,
+    results: Vec<Value>,
+    begun: Instant,
+}
+
+impl Figures {
+    /// Reads the command line: `[NAME] [--quick] [--json FILE]`.
+    pub fn from_args(subsystem: &'static str) -> Self {
+        let mut this = Self {
+            subsystem,
+            quick: false,
+            filter: None,
+            json: None,
+            results: Vec::new(),
+            begun: Instant::now(),
+        };
+        let mut args = std::env::args().skip(1);
+        while let Some(arg) = args.next() {
+            match arg.as_str() {
+                "--quick" => this.quick = true,
+                "--json" => this.json = args.next().map(PathBuf::from),
+                // What cargo adds.
+                "--bench" | "--test" => {}
+                name => this.filter = Some(name.to_owned()),
+            }
+        }
+        this
+    }
+
+    /// How long one measurement should take.
+    pub fn span(&self) -> Duration {
+        if self.quick { Duration::from_millis(700) } else { Duration::from_secs(3) }
+    }
+
+    /// Measures a case and its twin by turns and prints the line.
+    pub async fn compare<O, T>(
+        &mut self,
+        name: &str,
+        unit: Unit,
+        goal: Goal,
+        mut ours: impl FnMut(Duration) -> O,
+        mut twin: impl FnMut(Duration) -> T,
+    ) where
+        O: Future<Output = f64>,
+        T: Future<Output = f64>,
+    {
+        if self.filter.as_ref().is_some_and(|filter| !name.contains(filter)) {
+            return;
+        }
+        let span = self.span();
+        let (mut a, mut b) = (Vec::new(), Vec::new());
+        for round in 0..ROUNDS {
+            // Who goes first changes, so that neither profits from a warm machine.
+            if round % 2 == 0 {
+                a.push(ours(span).await);
+                b.push(twin(span).await);
+            } else {
+                b.push(twin(span).await);
+                a.push(ours(span).await);
+            }
+        }
+        let (a, b) = (Spread::of(a), Spread::of(b));
+        let ratio = a.median / b.median;
+        let met = match unit {
+            Unit::PerSecond | Unit::BytesPerSecond => ratio >= goal.0,
+            Unit::Seconds => ratio <= goal.0,
+        };
+        println!(
+            "figure: {}/{name} | ours {} | twin {} | ratio {ratio:.2} | goal {:.2} | {} | ours {} to {} | twin {} to {}",
+            self.subsystem,
+            Shown(a.median, unit),
+            Shown(b.median, unit),
+            goal.0,
+            if met { "met" } else { "short" },
+            Shown(a.min, unit),
+            Shown(a.max, unit),
+            Shown(b.min, unit),
+            Shown(b.max, unit),
+        );
+        self.results.push(json!({
+            "figure": format!("{}/{name}", self.subsystem),
+            "unit": format!("{unit:?}"),
+            "ours": a.json(),
+            "twin": b.json(),
+            "ratio": ratio,
+            "goal": goal.0,
+            "met": met,
+        }));
+    }
+
+    /// Writes the file that was asked for.
+    pub fn finish(self) {
+        println!("measured in {:.0?}", self.begun.elapsed());
+        if let Some(path) = self.json {
+            let text = serde_json::to_string_pretty(&self.results).expect("figures are plain data");
+            if let Err(error) = std::fs::write(&path, text) {
+                eprintln!("{}: {error}", path.display());
+                std::process::exit(1);
+            }
+        }
+    }
+}
+
+struct Spread {
+    median: f64,
+    min: f64,
+    max: f64,
+}
+
+impl Spread {
+    fn of(mut values: Vec<f64>) -> Self {
+        values.sort_by(f64::total_cmp);
+        Self { median: values[values.len() / 2], min: values[0], max: values[values.len() - 1] }
+    }
+
+    fn json(&self) -> Value {
+        json!({ "median": self.median, "min": self.min, "max": self.max })
+    }
+}
+
+struct Shown(f64, Unit);
+
+impl fmt::Display for Shown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(value, unit) = *self;
+        match unit {
+            Unit::PerSecond if value >= 1e6 => write!(f, "{:.2} M/s", value / 1e6),
+            Unit::PerSecond if value >= 1e3 => write!(f, "{:.1} k/s", value / 1e3),
+            Unit::PerSecond => write!(f, "{value:.1} /s"),
+            Unit::BytesPerSecond => write!(f, "{:.0} MB/s", value / 1e6),
+            Unit::Seconds if value >= 1.0 => write!(f, "{value:.2} s"),
+            Unit::Seconds if value >= 1e-3 => write!(f, "{:.2} ms", value * 1e3),
+            Unit::Seconds => write!(f, "{:.1} us", value * 1e6),
+        }
+    }
+}
+
+/// The median of measured times, in seconds.
+#[allow(dead_code, reason = "each bench uses some")]
+pub fn median(mut times: Vec<Duration>) -> f64 {
+    times.sort_unstable();
+    times.get(times.len() / 2).map_or(f64::NAN, Duration::as_secs_f64)
+}

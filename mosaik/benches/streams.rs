@@ -1,0 +1,206 @@
+//! Streams beside raw iroh: `cargo bench -p mosaik --bench streams [-- NAME] [--quick]`.
+//!
+//! Both ends are in this process, on one runtime with two workers. The twin does by hand what a
+//! careful person would: frames gathered into 64 KiB chunks on one stream, read by chunks.
+
+mod figures;
+mod raw;
+
+use std::time::{Duration, Instant};
+
+use figures::{Figures, Goal, Unit, median};
+use mosaik::{
+    Bytes, Network, UniqueId, discovery,
+    futures::{SinkExt, StreamExt},
+    streams::{Consumer, Producer},
+};
+use serde::{Serialize, de::DeserializeOwned};
+
+/// 64 bytes, encoded: the sequence starts where its varint has 8.
+#[derive(serde::Serialize, serde::Deserialize)]
+struct Small {
+    sequence: u64,
+    values: [f64; 7],
+}
+
+#[derive(serde::Serialize, serde::Deserialize)]
+struct Block {
+    sequence: u64,
+    body: Bytes,
+}
+
+const FIRST: u64 = 1 << 50;
+
+fn small(sequence: u64) -> Small {
+    Small { sequence: FIRST + sequence, values: [1.5; 7] }
+}
+
+/// A pair of nodes, and a stream from the one to the other.
+struct Pair<D> {
+    producer: Producer<D>,
+    consumer: Consumer<D>,
+    _nodes: [Network; 2],
+}
+
+async fn node(name: UniqueId) -> Network {
+    let config = discovery::Config::builder().with_local(false);
+    let loopback = "127.0.0.1:0".parse().expect("an address");
+    let builder = Network::builder(name).offline().bind(loopback).with_discovery(config);
+    builder.build().await.expect("a node")
+}
+
+async fn nodes() -> [Network; 2] {
+    let name = UniqueId::random();
+    let nodes = [node(name).await, node(name).await];
+    nodes[1].discovery().dial(nodes[0].local().addr()).await;
+    nodes
+}
+
+async fn pair<D: Serialize + DeserializeOwned + Send + 'static>() -> Pair<D> {
+    let nodes = nodes().await;
+    let producer = nodes[0].streams().producer::<D>().with_stream_id("bench").build();
+    let producer = producer.expect("a producer");
+    let consumer = nodes[1].streams().consumer::<D>().with_stream_id("bench").build();
+    producer.when().online().await;
+    Pair { producer, consumer, _nodes: nodes }
+}
+
+/// How a producer sends many.
+#[derive(Clone, Copy)]
+enum Style {
+    /// `feed`, and `flush` at the end.
+    Feed,
+    /// `send`, each awaited.
+    Send,
+}
+
+/// Datums a second from one end to the other, in order, none lost.
+async fn rate<D>(span: Duration, style: Style, make: fn(u64) -> D, sequence: fn(&D) -> u64) -> f64
+where
+    D: Serialize + DeserializeOwned + Send + 'static,
+{
+    let Pair { mut producer, mut consumer, _nodes } = pair::<D>().await;
+    let begun = Instant::now();
+    let sending = tokio::spawn(async move {
+        let mut sent = 0;
+        while begun.elapsed() < span {
+            for _ in 0..256 {
+                let datum = make(sent);
+                match style {
+                    Style::Feed => producer.feed(datum).await.expect("fed"),
+                    Style::Send => producer.send(datum).await.expect("sent"),
+                }
+                sent += 1;
+            }
+        }
+        producer.flush().await.expect("flushed");
+        drop(producer);
+        sent
+    });
+    let receiving = tokio::spawn(async move {
+        let mut received = 0;
+        let gone = consumer.when().unsubscribed();
+        tokio::pin!(gone);
+        loop {
+            tokio::select! {
+                biased;
+                datum = consumer.next() => {
+                    let datum = datum.expect("a datum");
+                    assert_eq!(sequence(&datum), received, "lost or out of order");
+                    received += 1;
+                }
+                () = &mut gone => return (received, begun.elapsed()),
+            }
+        }
+    });
+    let sent = sending.await.expect("the sender");
+    let (received, elapsed) = receiving.await.expect("the receiver");
+    assert_eq!(sent, received, "something was lost");
+    received as f64 / elapsed.as_secs_f64()
+}
+
+fn block<const BYTES: usize>(sequence: u64) -> Block {
+    static BODY: [u8; 64 * 1024] = [7; 64 * 1024];
+    Block { sequence, body: Bytes::from_static(&BODY[..BYTES]) }
+}
+
+async fn ping_pong(span: Duration) -> f64 {
+    let nodes = nodes().await;
+    let open = |from: usize, name: &str| {
+        let producer = nodes[from].streams().producer::<Small>().with_stream_id(name).build();
+        let consumer = nodes[1 - from].streams().consumer::<Small>().with_stream_id(name).build();
+        (producer.expect("a producer"), consumer)
+    };
+    let ((there, mut arrived), (back, mut returned)) = (open(0, "there"), open(1, "back"));
+    there.when().online().await;
+    back.when().online().await;
+    let echo = tokio::spawn(async move {
+        while let Some(datum) = arrived.next().await {
+            if back.send(datum).await.is_err() {
+                return;
+            }
+        }
+    });
+    let pinging = tokio::spawn(async move {
+        let (mut times, begun) = (Vec::new(), Instant::now());
+        while begun.elapsed() < span {
+            let sent = Instant::now();
+            there.send(small(0)).await.expect("sent");
+            returned.next().await.expect("returned");
+            times.push(sent.elapsed());
+        }
+        median(times)
+    });
+    let median = pinging.await.expect("pings");
+    echo.abort();
+    drop(nodes);
+    median
+}
+
+#[tokio::main(flavor = "multi_thread", worker_threads = 2)]
+async fn main() {
+    let mut figures = Figures::from_args("streams");
+    let small_of = |datum: &Small| datum.sequence - FIRST;
+    figures
+        .compare(
+            "64B",
+            Unit::PerSecond,
+            Goal(0.45),
+            |span| rate(span, Style::Feed, small, small_of),
+            |span| raw::rate(span, 64),
+        )
+        .await;
+    figures
+        .compare(
+            "64B-send",
+            Unit::PerSecond,
+            Goal(0.25),
+            |span| rate(span, Style::Send, small, small_of),
+            |span| raw::rate(span, 64),
+        )
+        .await;
+    figures
+        .compare(
+            "1KiB",
+            Unit::PerSecond,
+            Goal(0.7),
+            |span| rate(span, Style::Feed, block::<1024>, |block| block.sequence),
+            |span| raw::rate(span, 1024),
+        )
+        .await;
+    const LARGE: usize = 64 * 1024;
+    figures
+        .compare(
+            "64KiB",
+            Unit::BytesPerSecond,
+            Goal(0.85),
+            async |span| {
+                let blocks = rate(span, Style::Feed, block::<LARGE>, |block| block.sequence).await;
+                blocks * LARGE as f64
+            },
+            async |span| raw::rate(span, LARGE).await * LARGE as f64,
+        )
+        .await;
+    figures.compare("ping-pong", Unit::Seconds, Goal(2.0), ping_pong, raw::ping_pong).await;
+    figures.finish();
+}
