@@ -324,11 +324,14 @@ impl Worker {
 
     /// Tells everyone that this node leaves, and waits until its neighbours have heard it.
     async fn depart(&mut self, inbound: &mut mpsc::Receiver<Inbound>) {
-        let neighbors = self.overlay.neighbors().clone();
+        // Not only the neighbours: a node that has just come has none yet, and is known already
+        // to those that it is connected with.
+        let mut peers = self.overlay.neighbors().clone();
+        peers.extend(self.reach.transport.links().iter().map(Link::peer));
         let departure = Announcement::Departure(Raw::from(self.shared.departure()));
-        self.overlay.quit(&departure, Instant::now());
+        self.overlay.quit(&departure, &peers, Instant::now());
         self.carry_out();
-        while self.neighbors.finish(&neighbors) {
+        while self.neighbors.finish(&peers) {
             let Some(inbound) = inbound.recv().await else { return };
             self.neighbors.hear(inbound);
         }
