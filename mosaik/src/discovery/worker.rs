@@ -35,7 +35,7 @@ use crate::{
 };
 
 /// How long a sync with a new contact waits: if it becomes a neighbour, one sync does for both.
-const SYNC_DELAY: Duration = Duration::from_millis(100);
+const SYNC_DELAY: Duration = Duration::from_secs(1);
 /// How much longer the side with the greater id leaves it to the other to begin.
 const SYNC_TURN: Duration = Duration::from_millis(500);
 /// How soon an entry is asked for that a beat told of; one that is under way comes sooner.
@@ -207,9 +207,14 @@ impl Worker {
     }
 
     fn link(&mut self, event: LinkEvent) {
-        if let LinkEvent::Up(link) = event {
-            let at = Instant::now() + SYNC_DELAY + self.turn(&link.peer());
-            self.syncs.want(link.peer(), at);
+        match event {
+            LinkEvent::Up(link) => {
+                let at = Instant::now() + SYNC_DELAY + self.turn(&link.peer());
+                self.syncs.want(link.peer(), at);
+            }
+            LinkEvent::Down { peer, reason } => {
+                tracing::debug!(peer = %peer.fmt_short(), %reason, "a link went down");
+            }
         }
     }
 
@@ -261,10 +266,12 @@ impl Worker {
             self.heal(now);
         }
         if self.random_syncs.is_due(now, &self.random) {
+            // A node that has just come is not to dial about for it: those at hand know as much.
+            let is_steady = self.random_syncs.is_steady();
+            let is_at_hand = |peer: &PeerId| self.reach.transport.link(peer).is_some();
             let catalog = self.shared.catalog();
-            if let Some(peer) = self.random_peers(&catalog, 1, |_| true).pop() {
-                self.syncs.want(peer, now);
-            }
+            let peers = self.random_peers(&catalog, 1, |peer| is_steady || is_at_hand(peer));
+            peers.into_iter().for_each(|peer| self.syncs.want(peer, now));
         }
         self.start_syncs(now);
         self.announce(now);
@@ -322,11 +329,14 @@ impl Worker {
 
     /// Tells everyone that this node leaves, and waits until its neighbours have heard it.
     async fn depart(&mut self, inbound: &mut mpsc::Receiver<Inbound>) {
-        let neighbors = self.overlay.neighbors().clone();
+        // Not only the neighbours: a node that has just come has none yet, and is known already
+        // to those that it is connected with.
+        let mut peers = self.overlay.neighbors().clone();
+        peers.extend(self.reach.transport.links().iter().map(Link::peer));
         let departure = Announcement::Departure(Raw::from(self.shared.departure()));
-        self.overlay.quit(&departure, Instant::now());
+        self.overlay.quit(&departure, &peers, Instant::now());
         self.carry_out();
-        while self.neighbors.finish(&neighbors) {
+        while self.neighbors.finish(&peers) {
             let Some(inbound) = inbound.recv().await else { return };
             self.neighbors.hear(inbound);
         }

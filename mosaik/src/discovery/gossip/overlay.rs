@@ -109,14 +109,20 @@ impl Overlay {
         true
     }
 
-    /// Tells all neighbours something last, and says goodbye to them. Nothing works after that.
-    pub(crate) fn quit(&mut self, last_words: &Announcement, now: Instant) {
+    /// Tells these peers something last, and says goodbye to the neighbours. Nothing works after
+    /// that.
+    pub(crate) fn quit(
+        &mut self,
+        last_words: &Announcement,
+        peers: &BTreeSet<PeerId>,
+        now: Instant,
+    ) {
         if let Ok(content) = postcard::to_stdvec(last_words) {
             // To all of them at once: the protocol would only offer it to some, and they could
             // not ask for it any more.
             let frame = Bytes::from(frame::first_hop(self.topic.as_bytes(), content.into()));
             let send = |to: &PeerId| Effect::Send { to: *to, frame: frame.clone() };
-            self.effects.extend(self.neighbors.iter().map(send));
+            self.effects.extend(peers.iter().map(send));
         }
         self.command(Command::Quit, now);
     }
