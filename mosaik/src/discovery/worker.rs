@@ -36,7 +36,7 @@ use crate::{
 };
 
 /// How long a sync with a new contact waits: if it becomes a neighbour, one sync does for both.
-const SYNC_DELAY: Duration = Duration::from_millis(100);
+const SYNC_DELAY: Duration = Duration::from_secs(1);
 /// How much longer the side with the greater id leaves it to the other to begin.
 const SYNC_TURN: Duration = Duration::from_millis(500);
 /// How soon an entry is asked for that a beat told of; one that is under way comes sooner.
@@ -262,10 +262,12 @@ impl Worker {
             self.heal(now);
         }
         if self.random_syncs.is_due(now, &self.random) {
+            // A node that has just come is not to dial about for it: those at hand know as much.
+            let is_steady = self.random_syncs.is_steady();
+            let is_at_hand = |peer: &PeerId| self.reach.transport.link(peer).is_some();
             let catalog = self.shared.catalog();
-            if let Some(peer) = self.random_peers(&catalog, 1, |_| true).pop() {
-                self.syncs.want(peer, now);
-            }
+            let peers = self.random_peers(&catalog, 1, |peer| is_steady || is_at_hand(peer));
+            peers.into_iter().for_each(|peer| self.syncs.want(peer, now));
         }
         self.start_syncs(now);
         self.announce(now);

@@ -117,7 +117,7 @@ impl Recurring {
     }
 
     /// Whether the intervals have reached their full length.
-    fn is_steady(&self) -> bool {
+    pub(super) fn is_steady(&self) -> bool {
         self.next == self.longest
     }
 
