@@ -109,7 +109,7 @@ impl Channel {
         let (impl_generics, type_generics, bounds) = generics.split_for_impl();
         quote! {
             #[automatically_derived]
-            #[allow(deprecated, private_interfaces)]
+            #[allow(dead_code, deprecated, private_interfaces)]
             impl #impl_generics #name #type_generics #bounds {
                 #consts
                 #producer

@@ -208,9 +208,14 @@ impl Worker {
     }
 
     fn link(&mut self, event: LinkEvent) {
-        if let LinkEvent::Up(link) = event {
-            let at = Instant::now() + SYNC_DELAY + self.turn(&link.peer());
-            self.syncs.want(link.peer(), at);
+        match event {
+            LinkEvent::Up(link) => {
+                let at = Instant::now() + SYNC_DELAY + self.turn(&link.peer());
+                self.syncs.want(link.peer(), at);
+            }
+            LinkEvent::Down { peer, reason } => {
+                tracing::debug!(peer = %peer.fmt_short(), %reason, "a link went down");
+            }
         }
     }
 

@@ -1,10 +1,8 @@
 //! What the macros declare, between whole nodes. Their forms and errors are tested in `ui-tests/`.
 
 use mosaik::{
-    ConsumerOf, Network, ProducerOf, StreamId, UniqueId,
-    declare::stream,
-    futures::StreamExt,
-    id, tag, unique_id,
+    ConsumerOf, Network, ProducerOf, StreamId, UniqueId, declare::stream, futures::StreamExt, id,
+    tag, unique_id,
 };
 use mosaik_tests::{nodes, secs, within};
 use serde::{Deserialize, Serialize};

@@ -1,9 +1,6 @@
 //! What is left of a node that ended: nothing.
 
-use mosaik::{
-    discovery::Event,
-    futures::StreamExt,
-};
+use mosaik::{discovery::Event, futures::StreamExt};
 use mosaik_tests::{eventually, nodes, secs, within};
 use tokio::runtime::Handle;
 

@@ -1,9 +1,6 @@
 //! Who may subscribe, and what the others are told.
 
-use mosaik::{
-    futures::StreamExt,
-    tag,
-};
+use mosaik::{futures::StreamExt, tag};
 use mosaik_tests::{eventually, nodes, secs, within};
 
 mod narrow {

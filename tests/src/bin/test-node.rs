@@ -97,7 +97,6 @@ async fn watch(network: Network) -> anyhow::Result<()> {
             Event::PeerDiscovered(entry) => println!("discovered {}", entry.id()),
             Event::PeerUpdated(entry) => println!("updated {}", entry.id()),
             Event::PeerDeparted(id) => println!("departed {id}"),
-            other => println!("{other:?}"),
         }
     }
     Ok(())
