@@ -2,7 +2,7 @@
 
 use proc_macro2::{Span, TokenStream};
 use quote::quote;
-use syn::{Expr, Generics, Ident, Type, Visibility};
+use syn::{Expr, Generics, Ident, Type, Visibility, parse_quote};
 
 use crate::{crate_path::CratePath, intent::Intent};
 
@@ -11,8 +11,10 @@ pub(crate) struct Channel {
     pub(crate) krate: CratePath,
     pub(crate) vis: Visibility,
     pub(crate) name: Ident,
-    /// With all bounds that the impls need.
+    /// As written.
     pub(crate) generics: Generics,
+    /// Whether values of the type parameters travel inside of the datum.
+    pub(crate) carries_parameters: bool,
     pub(crate) id: ChannelId,
     /// What travels; `None` is the type itself.
     pub(crate) datum: Option<Type>,
@@ -60,6 +62,23 @@ impl Channel {
         quote!(#inherent #producer #consumer)
     }
 
+    /// The parameters with all bounds that impls need: those that travel must be named and carried
+    /// like the type itself.
+    pub(crate) fn bounded(&self) -> Generics {
+        let mut generics = self.generics.clone();
+        if self.carries_parameters {
+            let private = self.krate.private();
+            for parameter in generics.type_params_mut() {
+                parameter.bounds.push(parse_quote!(#private::Identity));
+                parameter.bounds.push(parse_quote!(#private::serde::Serialize));
+                parameter.bounds.push(parse_quote!(#private::serde::de::DeserializeOwned));
+                parameter.bounds.push(parse_quote!(#private::core::marker::Send));
+                parameter.bounds.push(parse_quote!('static));
+            }
+        }
+        generics
+    }
+
     fn datum(&self) -> TokenStream {
         self.datum.as_ref().map_or_else(|| quote!(Self), |ty| quote!(#ty))
     }
@@ -86,10 +105,11 @@ impl Channel {
             return TokenStream::new();
         }
         let name = &self.name;
-        let (impl_generics, type_generics, bounds) = self.generics.split_for_impl();
+        let generics = self.bounded();
+        let (impl_generics, type_generics, bounds) = generics.split_for_impl();
         quote! {
             #[automatically_derived]
-            #[allow(deprecated, private_interfaces)]
+            #[allow(dead_code, deprecated, private_interfaces)]
             impl #impl_generics #name #type_generics #bounds {
                 #consts
                 #producer
@@ -166,7 +186,8 @@ impl Channel {
 
     fn producer_impl(&self, end: &ProducerEnd) -> TokenStream {
         let (private, name, datum) = (self.krate.private(), &self.name, self.datum());
-        let (impl_generics, type_generics, bounds) = self.generics.split_for_impl();
+        let generics = self.bounded();
+        let (impl_generics, type_generics, bounds) = generics.split_for_impl();
         let (network, named) = (network(), self.named());
         let buffer = end.buffer.iter();
         let max_consumers = end.max_consumers.iter();
@@ -203,7 +224,8 @@ impl Channel {
 
     fn consumer_impl(&self, end: &ConsumerEnd) -> TokenStream {
         let (private, name, datum) = (self.krate.private(), &self.name, self.datum());
-        let (impl_generics, type_generics, bounds) = self.generics.split_for_impl();
+        let generics = self.bounded();
+        let (impl_generics, type_generics, bounds) = generics.split_for_impl();
         let (network, named) = (network(), self.named());
         let criteria = end.criteria.iter();
         let (require, online_when) = (&end.require, end.online_when.iter());

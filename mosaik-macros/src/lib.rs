@@ -84,7 +84,9 @@ pub fn data(attribute: TokenStream, item: TokenStream) -> TokenStream {
 ///
 /// ```ignore
 /// #[mosaik::main("my-app", tags = ["matcher"])]
-/// async fn main(network: Network, args: Args) -> anyhow::Result<()> { … }
+/// async fn main(network: Network, args: Args) -> anyhow::Result<()> {
+///     serve(network, args).await
+/// }
 /// ```
 ///
 /// Builds the tokio runtime, reads flags and `MOSAIK_*` variables, starts logging, builds the
@@ -109,12 +111,13 @@ pub fn main(attribute: TokenStream, item: TokenStream) -> TokenStream {
 ///
 /// ```ignore
 /// #[mosaik::network_test]
-/// async fn they_meet(nodes: [Network; 3]) { … }
+/// async fn they_meet(nodes: [Network; 3]) {
+///     assert_eq!(nodes[0].discovery().catalog().peers_count(), 2);
+/// }
 ///
 /// #[mosaik::network_test(sim, seed = 7, seeds = 100)]
 /// async fn they_survive_a_partition(nodes: [Network; 5]) {
 ///     nodes.partition(&[&[0, 1], &[2, 3, 4]]);
-///     …
 ///     nodes.heal();
 /// }
 /// ```

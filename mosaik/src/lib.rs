@@ -2,7 +2,7 @@
 //! number of machines, and they find each other and exchange data.
 //!
 //! ```
-//! use mosaik::{Network, futures::{SinkExt, StreamExt}};
+//! use mosaik::{Network, futures::StreamExt};
 //!
 //! #[mosaik::stream("sensors.temperature")]
 //! #[derive(Debug, Clone, PartialEq)]
@@ -17,7 +17,7 @@
 //! let here = Network::builder("crate-docs").offline().build().await?;
 //! let there = Network::builder("crate-docs").offline().build().await?;
 //!
-//! let mut readings = Reading::producer(&here);
+//! let readings = Reading::producer(&here);
 //! let mut received = Reading::consumer(&there);
 //! readings.send(Reading { sensor: 1, celsius: 21.5 }).await?;
 //! assert_eq!(received.next().await, Some(Reading { sensor: 1, celsius: 21.5 }));
@@ -45,11 +45,9 @@ mod macros;
 mod many;
 pub mod network;
 pub mod primitives;
-#[cfg(feature = "macros")]
 #[doc(hidden)]
 pub mod private;
 mod random;
-#[cfg(feature = "macros")]
 mod runtime;
 mod schema;
 pub mod streams;

@@ -4,6 +4,7 @@
 pub use ::{core, serde, std};
 pub use core::primitive::{str, u8, u128};
 
+#[cfg(feature = "macros")]
 pub use mosaik_macros::{__declare_stream, __id};
 
 #[cfg(feature = "main")]

@@ -33,7 +33,7 @@ impl Random {
 
     /// A generator of its own for a part that draws often.
     pub(crate) fn fork(&self) -> StdRng {
-        self.with(|rng| StdRng::from_rng(rng))
+        self.with(StdRng::from_rng)
     }
 
     pub(crate) fn bytes<const N: usize>(&self) -> [u8; N] {

@@ -2,6 +2,8 @@
 //!
 //! `TEST_TRACE=on` logs, `TIME_FACTOR=3` gives a slow machine more time.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
+
 mod discovery;
 mod macros;
 mod network;

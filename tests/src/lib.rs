@@ -101,7 +101,6 @@ pub fn unique_name() -> String {
 }
 
 /// A builder for a node on loopback that finds no other by itself.
-#[must_use]
 pub fn lone(network: &str) -> NetworkBuilder {
     use mosaik::discovery::Config;
     trace();

@@ -8,6 +8,7 @@ use std::{
 };
 
 use mosaik::discovery::NodeTicket;
+use rustix::process::{Pid, Signal, kill_process};
 
 use crate::scaled;
 use crate::secs;
@@ -71,6 +72,26 @@ impl NodeProcess {
     pub fn say(&mut self, line: &str) {
         let stdin = self.stdin.as_mut().expect("its input is open");
         writeln!(stdin, "{line}").expect("the test node reads its input");
+    }
+
+    /// Stops the process in the middle of whatever it does, until [`NodeProcess::resume`].
+    ///
+    /// # Panics
+    /// When it has ended.
+    pub fn pause(&self) {
+        self.signal(Signal::STOP);
+    }
+
+    /// Lets the process go on.
+    ///
+    /// # Panics
+    /// When it has ended.
+    pub fn resume(&self) {
+        self.signal(Signal::CONT);
+    }
+
+    fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).expect("the process runs");
     }
 
     /// Kills the process with SIGKILL: it says no goodbye.

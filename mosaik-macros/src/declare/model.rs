@@ -33,6 +33,7 @@ pub(super) fn model(declaration: Declaration, errors: &mut Errors) -> Model {
         vis: declaration.vis,
         name,
         generics: declaration.generics,
+        carries_parameters: false,
         id,
         datum: Some(declaration.datum),
         producer: has(Side::Producer).then_some(ends.producer),

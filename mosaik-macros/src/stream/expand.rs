@@ -29,7 +29,8 @@ pub(super) fn expand(model: &Model) -> TokenStream {
 /// `Identity` gives the id in const, folded over the parameters; `Datum` carries the type.
 fn datum_impls(channel: &Channel, intent: &Intent) -> TokenStream {
     let (private, name) = (channel.krate.private(), &channel.name);
-    let (impl_generics, type_generics, bounds) = channel.generics.split_for_impl();
+    let generics = channel.bounded();
+    let (impl_generics, type_generics, bounds) = generics.split_for_impl();
     let (text, id) = (intent.text_tokens(&channel.krate), intent.id_tokens(&channel.krate));
     let id = folded(&channel.generics, &private, id);
     quote! {

@@ -1,7 +1,6 @@
 //! What a `#[stream]` item is: checks and naming.
 
-use proc_macro2::TokenStream;
-use syn::{Data, Fields, Generics, parse_quote};
+use syn::{Data, Fields};
 
 use super::parse::{Datum, Input};
 use crate::{
@@ -34,11 +33,11 @@ pub(super) fn model(input: Input, errors: &mut Errors) -> Model {
     let datum = input.datum.filter(|datum| is_bare(datum, &input.item, errors));
     let derives = datum.is_none().then(|| Derives::plan(item, input.serde, &input.krate, errors));
     let intent = Intent::of(input.intent.as_ref(), "intent", &name, errors);
-    let generics = with_bounds(&item.generics, &input.krate.private());
     let channel = Channel {
         vis: item.vis.clone(),
         name,
-        generics,
+        generics: item.generics.clone(),
+        carries_parameters: true,
         id: if datum.is_some() { ChannelId::Named(intent) } else { ChannelId::OfSelf(intent) },
         datum: datum.map(|datum| datum.ty),
         producer: Some(input.producer),
@@ -62,17 +61,4 @@ fn is_bare(datum: &Datum, item: &TypeItem, errors: &mut Errors) -> bool {
         format!("`datum` goes on a unit struct without parameters: `struct {name};`"),
     );
     false
-}
-
-/// Type parameters must be named and carried like the type itself.
-fn with_bounds(generics: &Generics, private: &TokenStream) -> Generics {
-    let mut generics = generics.clone();
-    for parameter in generics.type_params_mut() {
-        parameter.bounds.push(parse_quote!(#private::Identity));
-        parameter.bounds.push(parse_quote!(#private::serde::Serialize));
-        parameter.bounds.push(parse_quote!(#private::serde::de::DeserializeOwned));
-        parameter.bounds.push(parse_quote!(#private::core::marker::Send));
-        parameter.bounds.push(parse_quote!('static));
-    }
-    generics
 }

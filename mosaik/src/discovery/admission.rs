@@ -110,13 +110,13 @@ mod tests {
 
     /// Both sides of the sections; what each side says of the other.
     fn meet(a: &Arc<Shared>, b: &Arc<Shared>) -> [Result<(), CloseReason>; 2] {
-        let offers = [hello(&a).offer(&b.me()), hello(&b).offer(&a.me())];
-        let bodies_a = hello(&a).bodies(&offers[1]).unwrap();
-        let bodies_b = hello(&b).bodies(&offers[0]).unwrap();
+        let offers = [hello(a).offer(&b.me()), hello(b).offer(&a.me())];
+        let bodies_a = hello(a).bodies(&offers[1]).unwrap();
+        let bodies_b = hello(b).bodies(&offers[0]).unwrap();
         assert!(offers[0].len() <= 1024);
         [
-            hello(&a).admit(&b.me(), &offers[1], &bodies_b),
-            hello(&b).admit(&a.me(), &offers[0], &bodies_a),
+            hello(a).admit(&b.me(), &offers[1], &bodies_b),
+            hello(b).admit(&a.me(), &offers[0], &bodies_a),
         ]
     }
 

@@ -114,11 +114,6 @@ impl<T: SignedRecord> Raw<T> {
         peer.verify(&message, &signature).map_err(|_| Refusal::Forged)?;
         Ok(self.0)
     }
-
-    /// What it says, unverified.
-    pub(crate) fn claimed(&self) -> &T {
-        &self.0
-    }
 }
 
 impl<T> From<T> for Raw<T> {

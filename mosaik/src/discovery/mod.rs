@@ -263,17 +263,12 @@ impl Discovery {
         self.shared().stream_peers(stream)
     }
 
-    /// The last known address of a peer, from the catalog and from this machine.
-    pub(crate) fn lookup(&self, peer: &PeerId) -> Option<EndpointAddr> {
-        self.reach.book.lookup(peer)
-    }
-
     /// Discovery's part in hellos. It holds no transport, so a transport may hold it.
     pub(crate) fn hello(&self) -> HelloSections {
         HelloSections::new(self.shared().clone())
     }
 
-    /// Says goodbye: at return, the neighbours have heard it, or `graceful_departure_window` has
+    /// Says goodbye: at return, all connected peers have heard it, or `graceful_departure_window` has
     /// passed. The node takes no further part in gossip. To be called before its tasks are
     /// cancelled.
     pub(crate) async fn depart(&self) {
@@ -281,12 +276,15 @@ impl Discovery {
             directory.leave();
         }
         let (heard, departed) = oneshot::channel();
+        let window = self.config.graceful_departure_window;
         let goodbye = async {
+            // A peer that has just admitted this node knows it, and must hear of its end.
+            let _ = timeout(window / 2, self.reach.transport.settle()).await;
             if self.reach.commands.send(Command::Depart(heard)).await.is_ok() {
                 let _ = departed.await;
             }
         };
-        let _ = timeout(self.config.graceful_departure_window, goodbye).await;
+        let _ = timeout(window, goodbye).await;
     }
 
     fn shared(&self) -> &Arc<Shared> {

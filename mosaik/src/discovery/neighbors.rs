@@ -142,38 +142,7 @@ impl Neighbors {
     pub(super) fn hear(&mut self, inbound: Inbound) -> Option<Heard> {
         let Inbound { peer, stream, news } = inbound;
         let pair = self.pairs.entry(peer).or_default();
-        let is_reader = pair.reader == Some(stream);
-        let heard = match news {
-            News::Opened => {
-                pair.reader = Some(stream);
-                pair.heard = 0;
-                None
-            }
-            News::Frame(frame) => {
-                pair.connected |= is_reader;
-                Some(Heard::Frame(frame))
-            }
-            News::Released(known) if is_reader => {
-                pair.heard += 1;
-                if let Some((_, writer)) = &pair.writer
-                    && known >= pair.released
-                {
-                    // Lets our stream end as well; if it is full, it is not idle.
-                    let _ = writer.try_send(Said::Nothing);
-                }
-                if known >= pair.released { pair.disconnect() } else { None }
-            }
-            News::ReadEnd if is_reader => {
-                pair.reader = None;
-                pair.disconnect()
-            }
-            News::WriteEnd if pair.writer.as_ref().is_some_and(|(id, _)| *id == stream) => {
-                pair.writer = None;
-                pair.disconnect()
-            }
-            // Of a stream that another one has replaced.
-            News::Released(_) | News::ReadEnd | News::WriteEnd => None,
-        };
+        let heard = pair.hear(stream, news);
         if pair.writer.is_none() && pair.reader.is_none() && !pair.connected {
             self.pairs.remove(&peer);
         }
@@ -195,6 +164,41 @@ impl Neighbors {
 }
 
 impl Pair {
+    fn hear(&mut self, stream: u64, news: News) -> Option<Heard> {
+        let is_reader = self.reader == Some(stream);
+        match news {
+            News::Opened => {
+                self.reader = Some(stream);
+                self.heard = 0;
+                None
+            }
+            News::Frame(frame) => {
+                self.connected |= is_reader;
+                Some(Heard::Frame(frame))
+            }
+            News::Released(known) if is_reader => {
+                self.heard += 1;
+                if let Some((_, writer)) = &self.writer
+                    && known >= self.released
+                {
+                    // Lets our stream end as well; if it is full, it is not idle.
+                    let _ = writer.try_send(Said::Nothing);
+                }
+                if known >= self.released { self.disconnect() } else { None }
+            }
+            News::ReadEnd if is_reader => {
+                self.reader = None;
+                self.disconnect()
+            }
+            News::WriteEnd if self.writer.as_ref().is_some_and(|(id, _)| *id == stream) => {
+                self.writer = None;
+                self.disconnect()
+            }
+            // Of a stream that another one has replaced.
+            News::Released(_) | News::ReadEnd | News::WriteEnd => None,
+        }
+    }
+
     /// The protocol is told once.
     fn disconnect(&mut self) -> Option<Heard> {
         std::mem::take(&mut self.connected).then_some(Heard::Disconnected)
@@ -304,5 +308,59 @@ impl Writer {
                 return;
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The two ends of a pair in which both streams are open.
+    fn ends() -> [Pair; 2] {
+        [0, 1].map(|_| {
+            let mut pair = Pair::default();
+            assert_eq!(pair.hear(7, News::Opened), None);
+            pair.hear(7, News::Frame(Bytes::from_static(b"a frame")));
+            assert!(pair.connected);
+            pair
+        })
+    }
+
+    /// One end releases the other; the count that travels.
+    fn release(pair: &mut Pair) -> News {
+        pair.connected = false;
+        pair.released += 1;
+        News::Released(pair.heard)
+    }
+
+    #[test]
+    fn a_release_disconnects_once() {
+        let [mut a, mut b] = ends();
+        let news = release(&mut a);
+        assert_eq!(b.hear(7, news), Some(Heard::Disconnected));
+        assert!(!b.connected);
+        assert_eq!(b.hear(7, News::ReadEnd), None);
+    }
+
+    #[test]
+    fn a_release_that_crossed_ours_does_not_end_what_has_begun_since() {
+        let [mut a, mut b] = ends();
+        let (from_a, from_b) = (release(&mut a), release(&mut b));
+        // Both begin anew before they hear of the other's release.
+        a.connected = true;
+        b.connected = true;
+        assert_eq!(a.hear(7, from_b), None);
+        assert_eq!(b.hear(7, from_a), None);
+        // The next release is about what is current.
+        let news = release(&mut a);
+        assert_eq!(b.hear(7, news), Some(Heard::Disconnected));
+    }
+
+    #[test]
+    fn the_end_of_a_replaced_stream_means_nothing() {
+        let [mut a, _] = ends();
+        a.hear(8, News::Opened);
+        assert_eq!(a.hear(7, News::ReadEnd), None);
+        assert_eq!(a.hear(8, News::ReadEnd), Some(Heard::Disconnected));
     }
 }

@@ -34,6 +34,9 @@ use crate::{
 /// The node's own beat is signed anew when it is asked for and older than this, in microseconds.
 const BEAT_AGE_MAX_US: u64 = 1_000_000;
 
+/// Told which peer started (again), and when.
+type OnNewStart = dyn Fn(&PeerId, u64) + Send + Sync;
+
 pub(super) struct Shared {
     key: SecretKey,
     tag: NetworkTag,
@@ -49,7 +52,7 @@ pub(super) struct Shared {
     established: AtomicBool,
     /// Told when the own entry changed.
     pub(super) edited: Notify,
-    on_new_start: Box<dyn Fn(&PeerId, u64) + Send + Sync>,
+    on_new_start: Box<OnNewStart>,
 }
 
 struct Guarded {
@@ -98,10 +101,6 @@ impl Shared {
 
     pub(super) fn network_id(&self) -> &NetworkId {
         &self.network_id
-    }
-
-    pub(super) fn tag(&self) -> &NetworkTag {
-        &self.tag
     }
 
     pub(super) fn now(&self) -> u64 {

@@ -149,6 +149,32 @@ async fn twenty_nodes_converge_from_one_bootstrap() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_hundred_nodes_converge_from_one_bootstrap() {
+    let world = World::new(18);
+    let begun = Instant::now();
+    let nodes = world.nodes(100);
+    converged(&nodes, 10 * SECOND).await;
+    println!("100 simulated nodes converged in {:?} of virtual time", begun.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_that_leaves_before_it_has_neighbours_is_heard_by_all_who_met_it() {
+    for delay_ms in 0..20 {
+        let world = World::new(100 + delay_ms);
+        let a = world.node(1, Config::builder());
+        let b = world.node(2, Config::builder().with_bootstrap(a.id()));
+        let mut events = a.discovery.events();
+        let id = b.id();
+        let first = timeout(SECOND, events.recv()).await.unwrap().unwrap();
+        assert!(matches!(first, Event::PeerDiscovered(entry) if *entry.id() == id));
+        sleep(Duration::from_millis(delay_ms)).await;
+        b.leave().await;
+        let last = timeout(SECOND, events.recv()).await.unwrap().unwrap();
+        assert_eq!(last, Event::PeerDeparted(id), "{delay_ms} ms after it was met");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_change_reaches_everyone_within_a_moment() {
     let world = World::new(2);
     let nodes = world.nodes(12);

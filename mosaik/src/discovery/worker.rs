@@ -1,8 +1,11 @@
 //! The task that owns a node's place in the gossip: it drives the protocol value, announces,
 //! syncs, heals and purges.
 
+mod syncs;
+mod upkeep;
+
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::{BTreeMap, HashSet},
     sync::Arc,
     time::Duration,
 };
@@ -15,10 +18,9 @@ use tokio::{
 
 use super::{
     beat::Raw,
-    catalog::{Catalog, Effects, Merged, SyncItem},
+    catalog::{Effects, Merged, SyncItem},
     config::Config,
     derived::gossip_topic,
-    entry::SignedPeerEntry,
     gossip::{Announcement, Due, Effect, Overlay, Schedule},
     neighbors::{Heard, Inbound, Neighbors},
     reach::Reach,
@@ -32,27 +34,15 @@ use crate::{
     transport::{Link, LinkEvent},
 };
 
-/// Fewer neighbours than this are too few, if there are more peers.
-const NEIGHBORS_MIN: usize = 3;
-/// How many of those that sources find are contacted at once.
-const FIRST_CONTACTS: usize = 2;
-/// How often too few neighbours are noticed.
-const HEAL_INTERVAL: Duration = Duration::from_secs(5);
-/// How often, on average, catalogs are compared with a random peer.
-const SYNC_INTERVAL: Duration = Duration::from_secs(30);
-/// Both begin this short and double: while many nodes start at once, and after a node has lost
-/// all its neighbours, the overlay is in flux.
-const INTERVALS_FIRST: Duration = Duration::from_millis(250);
 /// How long a sync with a new contact waits: if it becomes a neighbour, one sync does for both.
-const SYNC_DELAY: Duration = Duration::from_millis(100);
+const SYNC_DELAY: Duration = Duration::from_secs(1);
 /// How much longer the side with the greater id leaves it to the other to begin.
 const SYNC_TURN: Duration = Duration::from_millis(500);
 /// How soon an entry is asked for that a beat told of; one that is under way comes sooner.
 const MISSING_DELAY: Duration = Duration::from_millis(200);
-/// Addresses from sources that are remembered.
-const MAX_CANDIDATES: usize = 1024;
-/// The part by which these intervals vary at random.
-const INTERVALS_JITTER: f64 = 0.5;
+
+use syncs::Syncs;
+use upkeep::Recurring;
 
 /// What the worker is asked to do.
 #[derive(Debug)]
@@ -92,10 +82,7 @@ pub(super) struct Worker {
     schedule: Schedule,
     healing: Recurring,
     random_syncs: Recurring,
-    /// With whom a sync is due, and when.
-    syncs_due: HashMap<PeerId, Instant>,
-    /// With whom a sync is going on that this node began.
-    syncing: HashSet<PeerId>,
+    syncs: Syncs,
     /// Whom a source has named, and where.
     candidates: BTreeMap<PeerId, EndpointAddr>,
     contacting: HashSet<PeerId>,
@@ -117,12 +104,11 @@ impl Worker {
             overlay: Overlay::new(shared.me(), topic, random.fork(), now),
             neighbors: Neighbors::new(reach.clone(), tasks.clone(), inbound),
             schedule: Schedule::new(now + random.jittered(config.announce_interval, jitter)),
-            healing: Recurring::new(now, HEAL_INTERVAL),
-            random_syncs: Recurring::new(now, SYNC_INTERVAL),
+            healing: Recurring::new(now, upkeep::HEAL_INTERVAL),
+            random_syncs: Recurring::new(now, syncs::INTERVAL),
             announce_interval: config.announce_interval,
             announce_jitter: jitter,
-            syncs_due: HashMap::new(),
-            syncing: HashSet::new(),
+            syncs: Syncs::default(),
             candidates: BTreeMap::new(),
             contacting: HashSet::new(),
             shared,
@@ -178,11 +164,11 @@ impl Worker {
                 }
             }
             Command::Synced(peer, learned) => {
-                self.syncing.remove(&peer);
+                self.syncs.ended(peer, now);
                 self.pass_on(&learned, now);
             }
             Command::SyncedBy(peer, learned) => {
-                self.syncs_due.remove(&peer);
+                self.syncs.ended_by(peer, now);
                 self.pass_on(&learned, now);
             }
             Command::Depart(_) => {}
@@ -214,16 +200,21 @@ impl Worker {
                     let _ = self.shared.counted(outcome);
                 }
                 if missing {
-                    self.want_sync(from, now + MISSING_DELAY);
+                    self.syncs.want(from, now + MISSING_DELAY);
                 }
             }
         }
     }
 
     fn link(&mut self, event: LinkEvent) {
-        if let LinkEvent::Up(link) = event {
-            let at = Instant::now() + SYNC_DELAY + self.turn(&link.peer());
-            self.want_sync(link.peer(), at);
+        match event {
+            LinkEvent::Up(link) => {
+                let at = Instant::now() + SYNC_DELAY + self.turn(&link.peer());
+                self.syncs.want(link.peer(), at);
+            }
+            LinkEvent::Down { peer, reason } => {
+                tracing::debug!(peer = %peer.fmt_short(), %reason, "a link went down");
+            }
         }
     }
 
@@ -245,36 +236,6 @@ impl Worker {
         }
     }
 
-    /// A source found a peer: it is dialled if more neighbours are needed, and remembered.
-    fn found(&mut self, address: EndpointAddr) {
-        let peer = address.id;
-        if peer == self.shared.me() {
-            return;
-        }
-        if self.candidates.len() >= MAX_CANDIDATES && !self.candidates.contains_key(&peer) {
-            self.candidates.pop_first();
-        }
-        self.candidates.insert(peer, address.clone());
-        // The first neighbours lead to more.
-        if self.overlay.neighbors().len() + self.contacting.len() < FIRST_CONTACTS {
-            self.contact(address);
-        }
-    }
-
-    fn contact(&mut self, address: EndpointAddr) {
-        let peer = address.id;
-        if self.overlay.neighbors().contains(&peer) || !self.contacting.insert(peer) {
-            return;
-        }
-        let reach = self.reach.clone();
-        self.tasks.spawn("discovery.contact", async move {
-            if let Err(error) = reach.contact(address).await {
-                tracing::debug!(%peer, %error, "a peer that was found was not reached");
-                let _ = reach.commands.send(Command::Unreachable(peer)).await;
-            }
-        });
-    }
-
     /// Announces what a sync brought: the peer at the other end may have led to a part of the
     /// network that our neighbours know nothing of.
     fn pass_on(&mut self, learned: &[PeerId], now: Instant) {
@@ -285,25 +246,14 @@ impl Worker {
         }
     }
 
-    fn want_sync(&mut self, peer: PeerId, at: Instant) {
-        let due = self.syncs_due.entry(peer).or_insert(at);
-        *due = at.min(*due);
-    }
-
     fn next_deadline(&self) -> Instant {
         let fixed = [self.schedule.next(), self.healing.at, self.random_syncs.at];
-        let syncs = self
-            .syncs_due
-            .iter()
-            .filter(|(peer, _)| !self.syncing.contains(*peer))
-            .map(|(_, at)| *at)
-            .min();
         let expiry = self.shared.read(|state| state.next_expiry()).map(|at| {
             let left = at.saturating_add(1).saturating_sub(self.shared.now());
             // Not at once if the clock stands still: the date and the timer are different clocks.
             Instant::now() + Duration::from_micros(left.clamp(1000, 3_600_000_000))
         });
-        let soonest = [self.overlay.next_timer(), syncs, expiry].into_iter().flatten();
+        let soonest = [self.overlay.next_timer(), self.syncs.next(), expiry].into_iter().flatten();
         soonest.chain(fixed).min().unwrap_or(self.healing.at)
     }
 
@@ -316,10 +266,12 @@ impl Worker {
             self.heal(now);
         }
         if self.random_syncs.is_due(now, &self.random) {
+            // A node that has just come is not to dial about for it: those at hand know as much.
+            let is_steady = self.random_syncs.is_steady();
+            let is_at_hand = |peer: &PeerId| self.reach.transport.link(peer).is_some();
             let catalog = self.shared.catalog();
-            if let Some(peer) = self.random_peers(&catalog, 1, |_| true).pop() {
-                self.want_sync(peer, now);
-            }
+            let peers = self.random_peers(&catalog, 1, |peer| is_steady || is_at_hand(peer));
+            peers.into_iter().for_each(|peer| self.syncs.want(peer, now));
         }
         self.start_syncs(now);
         self.announce(now);
@@ -345,7 +297,7 @@ impl Worker {
                         tracing::debug!(%peer, "a new neighbour");
                         self.schedule.prompt(now);
                         // What passed before the neighbour was one is in its catalog by now.
-                        self.want_sync(peer, now + self.turn(&peer));
+                        self.syncs.want(peer, now + self.turn(&peer));
                     }
                     Effect::NeighborDown(peer) => {
                         tracing::debug!(%peer, "lost a neighbour");
@@ -375,97 +327,19 @@ impl Worker {
         }
     }
 
-    fn heal(&mut self, now: Instant) {
-        let catalog = self.shared.catalog();
-        let neighbors = self.overlay.neighbors().clone();
-        let wanted = NEIGHBORS_MIN.min(catalog.signed_peers_count());
-        if neighbors.len() < wanted {
-            let missing = NEIGHBORS_MIN - neighbors.len();
-            let is_stranger = |peer: &PeerId| !neighbors.contains(peer);
-            let peers = self.random_peers(&catalog, missing, is_stranger);
-            self.overlay.join(peers, now);
-        }
-        if neighbors.len() < NEIGHBORS_MIN {
-            self.contact_candidate();
-        }
-    }
-
-    /// Contacts one of those that sources have named and that are not in the catalog.
-    fn contact_candidate(&mut self) {
-        let catalog = self.shared.catalog();
-        let unknown = self.candidates.iter().filter(|(peer, _)| catalog.get(peer).is_none());
-        let addresses: Vec<_> = unknown.map(|(_, address)| address.clone()).collect();
-        if let Some(address) = addresses.get(self.random.below(addresses.len())) {
-            self.contact(address.clone());
-        }
-    }
-
-    fn random_peers(
-        &self,
-        catalog: &Catalog,
-        count: usize,
-        keep: impl Fn(&PeerId) -> bool,
-    ) -> Vec<PeerId> {
-        let peers = catalog.signed_peers().map(|entry: &SignedPeerEntry| *entry.id());
-        let mut peers: Vec<_> = peers.filter(keep).collect();
-        let count = count.min(peers.len());
-        (0..count).map(|_| peers.swap_remove(self.random.below(peers.len()))).collect()
-    }
-
-    fn start_syncs(&mut self, now: Instant) {
-        let due: Vec<_> = self
-            .syncs_due
-            .extract_if(|peer, at| *at <= now && !self.syncing.contains(peer))
-            .map(|(peer, _)| peer)
-            .collect();
-        for peer in due {
-            self.syncing.insert(peer);
-            let reach = self.reach.clone();
-            self.tasks.spawn("discovery.sync", async move {
-                if let Err(error) = reach.sync_with(EndpointAddr::new(peer)).await {
-                    tracing::debug!(%peer, %error, "a sync failed");
-                }
-            });
-        }
-    }
-
     /// Tells everyone that this node leaves, and waits until its neighbours have heard it.
     async fn depart(&mut self, inbound: &mut mpsc::Receiver<Inbound>) {
-        let neighbors = self.overlay.neighbors().clone();
+        // Not only the neighbours: a node that has just come has none yet, and is known already
+        // to those that it is connected with.
+        let mut peers = self.overlay.neighbors().clone();
+        peers.extend(self.reach.transport.links().iter().map(Link::peer));
         let departure = Announcement::Departure(Raw::from(self.shared.departure()));
-        self.overlay.quit(&departure, Instant::now());
+        self.overlay.quit(&departure, &peers, Instant::now());
         self.carry_out();
-        while self.neighbors.finish(&neighbors) {
+        while self.neighbors.finish(&peers) {
             let Some(inbound) = inbound.recv().await else { return };
             self.neighbors.hear(inbound);
         }
-    }
-}
-
-/// Something that recurs at intervals that double up to a longest one, with jitter.
-struct Recurring {
-    at: Instant,
-    next: Duration,
-    longest: Duration,
-}
-
-impl Recurring {
-    fn new(now: Instant, longest: Duration) -> Self {
-        Self { at: now + INTERVALS_FIRST, next: INTERVALS_FIRST * 2, longest }
-    }
-
-    fn restart(&mut self, now: Instant) {
-        *self = Self::new(now, self.longest);
-    }
-
-    /// Whether it is due; if so, its next time is set.
-    fn is_due(&mut self, now: Instant, random: &Random) -> bool {
-        if self.at > now {
-            return false;
-        }
-        self.at = now + random.jittered(self.next, INTERVALS_JITTER);
-        self.next = self.longest.min(self.next * 2);
-        true
     }
 }
 

@@ -66,7 +66,6 @@ impl Network {
     }
 
     /// Builds a node of the network `id`, option by option.
-    #[must_use]
     pub fn builder(id: impl Into<NetworkId>) -> NetworkBuilder {
         NetworkBuilder::default().with_network_id(id)
     }

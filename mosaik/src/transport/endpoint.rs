@@ -38,7 +38,9 @@ impl Endpoint {
     /// The next connection attempt; `None` once the endpoint is closed.
     pub(super) async fn accept(&self) -> Option<Incoming> {
         match self {
-            Self::Iroh(endpoint) => endpoint.accept().await.map(Incoming::Iroh),
+            Self::Iroh(endpoint) => {
+                endpoint.accept().await.map(|incoming| Incoming::Iroh(Box::new(incoming)))
+            }
             Self::Sim(endpoint) => {
                 let (lane, connection) = endpoint.accept().await?;
                 Some(Incoming::Sim(lane, connection))
@@ -58,7 +60,7 @@ impl Endpoint {
 /// A connection attempt.
 #[derive(Debug)]
 pub(super) enum Incoming {
-    Iroh(iroh::Incoming),
+    Iroh(Box<iroh::Incoming>),
     Sim(Lane, sim::Connection),
 }
 

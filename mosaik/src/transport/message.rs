@@ -49,14 +49,6 @@ impl MessageWriter {
     pub(crate) fn reset(&mut self, reason: CloseReason) {
         self.stream.reset(reason);
     }
-
-    pub(crate) async fn stopped(&mut self) -> Option<CloseReason> {
-        self.stream.stopped().await
-    }
-
-    pub(crate) fn into_inner(self) -> SendStream {
-        self.stream
-    }
 }
 
 /// Reads messages from a stream, none longer than a limit.

@@ -95,6 +95,14 @@ impl StreamKind {
     }
 }
 
+/// The hellos that are going on.
+#[derive(Debug, Default)]
+struct Hellos {
+    under_way: usize,
+    /// The node is about to leave: nobody new is taken in.
+    refused: bool,
+}
+
 /// What is decided about a peer in its hello; the transport carries the sections unread.
 pub(crate) trait Admission: Send + Sync + 'static {
     /// What this node has to offer, and what it knows of the peer.
@@ -142,6 +150,7 @@ struct Inner {
     endpoint: Endpoint,
     peers: Mutex<Peers>,
     dials: Mutex<HashMap<PeerId, dial::Dialling>>,
+    hellos: watch::Sender<Hellos>,
     handlers: Mutex<HashMap<StreamKind, Handler>>,
     admission: OnceLock<Arc<dyn Admission>>,
     lookup: OnceLock<Arc<Lookup>>,
@@ -173,6 +182,7 @@ impl Transport {
             endpoint,
             peers: Mutex::default(),
             dials: Mutex::default(),
+            hellos: watch::Sender::default(),
             handlers: Mutex::default(),
             admission: OnceLock::new(),
             lookup: OnceLock::new(),
@@ -247,6 +257,15 @@ impl Transport {
     /// nothing can be dialled under that id while one is open.
     pub(crate) fn saw_incarnation(&self, peer: &PeerId, start: u64) {
         lock(&self.0.peers).supersede(peer, start);
+    }
+
+    /// Takes nobody new in from now on, and waits until the hellos that are under way are over:
+    /// whoever has admitted this node has a link then. Bounded by the hello timeout. Cancel safe.
+    pub(crate) async fn settle(&self) {
+        self.0.hellos.send_modify(|hellos| hellos.refused = true);
+        let mut hellos = self.0.hellos.subscribe();
+        // The sender lives in this transport.
+        let _ = hellos.wait_for(|hellos| hellos.under_way == 0).await;
     }
 
     /// Tells all peers that this node leaves, and frees its sockets; bounded to half a second.

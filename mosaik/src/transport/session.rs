@@ -81,6 +81,26 @@ impl Drop for Place<'_> {
     }
 }
 
+/// Counts a hello for as long as it goes on.
+struct UnderWay<'a>(&'a Transport);
+
+impl<'a> UnderWay<'a> {
+    /// `None` when nobody new is taken in.
+    fn begin(transport: &'a Transport) -> Option<Self> {
+        let begun = transport.0.hellos.send_if_modified(|hellos| {
+            hellos.under_way += usize::from(!hellos.refused);
+            !hellos.refused
+        });
+        begun.then(|| Self(transport))
+    }
+}
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        self.0.0.hellos.send_modify(|hellos| hellos.under_way -= 1);
+    }
+}
+
 impl Transport {
     /// Runs the hello; on success the peer is admitted and its link is up.
     pub(super) async fn greet(
@@ -90,10 +110,12 @@ impl Transport {
         begun: Instant,
         dialled: Option<EndpointAddr>,
     ) -> Result<Session, CloseReason> {
+        let under_way = UnderWay::begin(self).ok_or(CloseReason::GracefulShutdown)?;
         let place = Place { transport: self, connection, kept: false };
         let greeted = self.greet_bounded(connection, role, begun).await?;
         let session = self.admit(connection, greeted, dialled)?;
         place.keep();
+        drop(under_way);
         Ok(session)
     }
 

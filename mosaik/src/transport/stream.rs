@@ -74,15 +74,6 @@ impl SendStream {
             }
         }
     }
-
-    /// Waits until the peer stops reading (`Some`), or until all was acknowledged after
-    /// [`SendStream::finish`] or the connection ended (`None`). Cancel safe.
-    pub(crate) async fn stopped(&mut self) -> Option<CloseReason> {
-        match &mut self.half {
-            SendHalf::Iroh(half) => half.stopped().await,
-            SendHalf::Sim(half) => half.stopped().await,
-        }
-    }
 }
 
 impl Drop for SendStream {

@@ -1,9 +1,6 @@
 //! What is left of a node that ended: nothing.
 
-use mosaik::{
-    discovery::Event,
-    futures::{SinkExt, StreamExt},
-};
+use mosaik::{discovery::Event, futures::StreamExt};
 use mosaik_tests::{eventually, nodes, secs, within};
 use tokio::runtime::Handle;
 
@@ -14,7 +11,7 @@ fn tasks() -> usize {
 /// Two nodes that have exchanged something, so that every kind of task has run.
 async fn busy_nodes() -> [mosaik::Network; 2] {
     let nodes = nodes::<2>().await;
-    let mut producer = nodes[0].streams().produce::<String>();
+    let producer = nodes[0].streams().produce::<String>();
     let mut consumer = nodes[1].streams().consume::<String>();
     within(secs(5), "the subscription", producer.when().subscribed()).await;
     within(secs(5), "a send", producer.send("hello".to_string())).await.unwrap();
@@ -48,7 +45,7 @@ async fn shutdown_returns_when_nothing_is_left() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn handles_outlive_their_network_and_say_that_it_ended() {
     let [a, b] = busy_nodes().await;
-    let mut producer = a.streams().produce::<u64>();
+    let producer = a.streams().produce::<u64>();
     let mut consumer = b.streams().consume::<u64>();
     within(secs(5), "the subscription", producer.when().subscribed()).await;
     drop((a, b));

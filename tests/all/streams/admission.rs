@@ -1,9 +1,6 @@
 //! Who may subscribe, and what the others are told.
 
-use mosaik::{
-    futures::{SinkExt, StreamExt},
-    tag,
-};
+use mosaik::{futures::StreamExt, tag};
 use mosaik_tests::{eventually, nodes, secs, within};
 
 mod narrow {
@@ -33,7 +30,7 @@ mod moved {
 #[tokio::test]
 async fn a_consumer_of_another_shape_is_refused_and_one_of_another_name_is_not() {
     let [a, b, c] = nodes().await;
-    let mut producer = narrow::Shape::producer(&a);
+    let producer = narrow::Shape::producer(&a);
     let other_shape = wide::Shape::consumer(&b);
     let mut other_name = moved::Renamed::consumer(&c);
     within(secs(5), "a send", producer.send(narrow::Shape { side: 3 })).await.unwrap();
@@ -61,7 +58,7 @@ async fn a_producer_s_predicate_is_judged_again_when_a_consumer_s_tags_change() 
 async fn a_consumer_s_predicate_chooses_among_producers() {
     let [a, b, c] = nodes().await;
     let wanted = a.local().id();
-    let mut producers = [a.streams().produce::<u64>(), b.streams().produce::<u64>()];
+    let producers = [a.streams().produce::<u64>(), b.streams().produce::<u64>()];
     let builder = c.streams().consumer::<u64>();
     let mut consumer = builder.require(move |peer| *peer.id() == wanted).build();
     within(secs(5), "a send", producers[0].send(1)).await.unwrap();
@@ -89,7 +86,7 @@ async fn a_place_that_becomes_free_is_taken_by_a_waiting_consumer() {
 #[tokio::test]
 async fn a_node_does_not_consume_its_own_stream() {
     let [a, b] = nodes().await;
-    let mut producer = a.streams().produce::<u64>();
+    let producer = a.streams().produce::<u64>();
     let own = a.streams().consume::<u64>();
     let mut other = b.streams().consume::<u64>();
     within(secs(5), "a send", producer.send(1)).await.unwrap();

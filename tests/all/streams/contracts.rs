@@ -41,7 +41,7 @@ async fn try_send_gives_the_datum_back_when_the_window_is_full() {
 #[tokio::test]
 async fn a_send_that_waits_for_subscribers_goes_on_when_they_come() {
     let [a, b] = nodes().await;
-    let mut producer = a.streams().produce::<u64>();
+    let producer = a.streams().produce::<u64>();
     let sending = tokio::spawn(async move { producer.send(1).await.map(|()| producer) });
     // It is pending: nobody is there.
     let mut sending = sending;
@@ -54,7 +54,7 @@ async fn a_send_that_waits_for_subscribers_goes_on_when_they_come() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_cancelled_next_or_recv_loses_nothing() {
     let [a, b] = nodes().await;
-    let mut producer = a.streams().produce::<u64>();
+    let producer = a.streams().produce::<u64>();
     let mut consumer = b.streams().consume::<u64>();
     let count = 2_000;
     let sending = tokio::spawn(async move {
@@ -95,7 +95,7 @@ async fn a_cancelled_next_or_recv_loses_nothing() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_cancelled_send_is_sent_once_or_not_at_all() {
     let [a, b] = nodes().await;
-    let mut producer = a.streams().producer::<u64>().with_buffer_size(8).build().unwrap();
+    let producer = a.streams().producer::<u64>().with_buffer_size(8).build().unwrap();
     let mut consumer = b.streams().consume::<u64>();
     within(secs(5), "the subscription", producer.when().subscribed()).await;
     let sending = tokio::spawn(async move {

@@ -25,7 +25,7 @@ async fn read_all(network: &Network, count: u64, pause_every: u64) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_slow_consumer_gets_every_one_of_many_in_order() {
     let [a, b] = nodes().await;
-    let mut producer = a.streams().produce::<u64>();
+    let producer = a.streams().produce::<u64>();
     let producing = async {
         for number in 0..MANY {
             producer.send(number).await.unwrap();
@@ -63,7 +63,7 @@ async fn one_consumer_of_several_producers_keeps_the_order_of_each() {
     let [a, b, c] = nodes().await;
     let count = 5_000u64;
     let produce = |network: &Network, first: u64| {
-        let mut producer = network.streams().produce::<u64>();
+        let producer = network.streams().produce::<u64>();
         async move {
             for number in 0..count {
                 producer.send(first + number).await.unwrap();
@@ -108,7 +108,7 @@ async fn large_and_small_datums_travel_together() {
 #[tokio::test]
 async fn statistics_of_both_ends_agree_when_a_datum_is_received() {
     let [a, b] = nodes().await;
-    let mut producer = a.streams().produce::<String>();
+    let producer = a.streams().produce::<String>();
     let mut consumer = b.streams().consume::<String>();
     within(secs(5), "a send", producer.send("test".into())).await.unwrap();
     within(secs(5), "its arrival", consumer.next()).await.unwrap();
@@ -125,7 +125,7 @@ async fn statistics_of_both_ends_agree_when_a_datum_is_received() {
 
 #[mosaik::network_test(sim, seed = 11, seeds = 20)]
 async fn a_partition_shorter_than_the_idle_time_loses_nothing(nodes: [Network; 2]) {
-    let mut producer = nodes[0].streams().produce::<u64>();
+    let producer = nodes[0].streams().produce::<u64>();
     let mut consumer = nodes[1].streams().consume::<u64>();
     producer.when().subscribed().await;
     let sending = async {

@@ -1,6 +1,6 @@
 //! What newcomers copy: the two snippets that introduce streams.
 
-use mosaik::futures::{SinkExt, StreamExt};
+use mosaik::futures::StreamExt;
 use mosaik_tests::{nodes, secs, within};
 
 #[mosaik::stream]
@@ -13,7 +13,7 @@ struct SensorReading {
 async fn a_string_is_sent_once_the_producer_is_online() {
     let [network, other] = nodes().await;
     let snippet = async {
-        let mut producer = network.streams().produce::<String>();
+        let producer = network.streams().produce::<String>();
         producer.when().online().await;
         producer.send("hello, world".to_string()).await
     };
@@ -28,7 +28,7 @@ async fn a_string_is_sent_once_the_producer_is_online() {
 #[tokio::test]
 async fn a_reading_is_sent_once_somebody_is_subscribed() {
     let [n0, n1] = nodes().await;
-    let mut producer = n0.streams().produce::<SensorReading>();
+    let producer = n0.streams().produce::<SensorReading>();
     let mut consumer = n1.streams().consume::<SensorReading>();
     let snippet = async {
         producer.when().subscribed().minimum_of(1).await;
@@ -37,4 +37,16 @@ async fn a_reading_is_sent_once_somebody_is_subscribed() {
     };
     let reading = within(secs(5), "the second snippet", snippet).await;
     assert_eq!(reading, SensorReading { temp: 21.5 });
+}
+
+/// The README's test, run: in its documentation it is only compiled.
+#[mosaik::network_test(sim, seed = 7)]
+async fn a_message_survives_a_partition(nodes: [mosaik::Network; 2]) {
+    let producer = nodes[0].streams().produce::<String>();
+    let mut consumer = nodes[1].streams().consume::<String>();
+    producer.when().subscribed().minimum_of(1).await;
+    nodes.partition(&[&[0], &[1]]);
+    producer.send("hello".to_string()).await.unwrap();
+    nodes.heal();
+    assert_eq!(consumer.next().await.as_deref(), Some("hello"));
 }

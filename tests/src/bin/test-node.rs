@@ -5,12 +5,18 @@
 //! `test-node NETWORK cycles`: subscribes and unsubscribes 1,000 times; prints, after 200 and after
 //! 1,000 cycles, how many tasks run and how many bytes are resident.
 //! `test-node NETWORK watch DIRECTORY`: finds others through the local directory, prints them.
+//! `test-node NETWORK announce MILLISECONDS`: gives a sign of life that often.
+
+use std::time::Duration;
 
 use mosaik::{
     Network,
     discovery::{Config, Event},
-    futures::{SinkExt, StreamExt},
+    futures::StreamExt,
 };
+
+const USAGE: &str = "usage: test-node NETWORK \
+    produce | consume | cycles | watch DIRECTORY | announce MILLISECONDS";
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> anyhow::Result<()> {
@@ -21,7 +27,8 @@ async fn main() -> anyhow::Result<()> {
         [name, "consume"] => consume(lone(name).await?).await,
         [name, "cycles"] => cycles(name).await,
         [name, "watch", directory] => watch(local(name, directory).await?).await,
-        _ => anyhow::bail!("usage: test-node NETWORK produce | consume | cycles | watch DIRECTORY"),
+        [name, "announce", interval] => watch(announcer(name, interval.parse()?).await?).await,
+        _ => anyhow::bail!("{USAGE}"),
     }
 }
 
@@ -33,6 +40,11 @@ async fn local(name: &str, directory: &str) -> anyhow::Result<Network> {
     start(name, Config::builder().with_local_directory(directory)).await
 }
 
+async fn announcer(name: &str, interval_ms: u64) -> anyhow::Result<Network> {
+    let interval = Duration::from_millis(interval_ms);
+    start(name, Config::builder().with_local(false).with_announce_interval(interval)).await
+}
+
 async fn start(name: &str, discovery: mosaik::discovery::ConfigBuilder) -> anyhow::Result<Network> {
     mosaik_tests::trace();
     let builder = Network::builder(name).offline().bind("127.0.0.1:0".parse()?);
@@ -42,10 +54,10 @@ async fn start(name: &str, discovery: mosaik::discovery::ConfigBuilder) -> anyho
 }
 
 async fn produce(network: Network) -> anyhow::Result<()> {
-    let mut producer = network.streams().produce::<u64>();
+    let producer = network.streams().produce::<u64>();
     for number in 0.. {
         producer.send(number).await?;
-        tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+        tokio::time::sleep(Duration::from_millis(1)).await;
     }
     Ok(())
 }
@@ -61,7 +73,7 @@ async fn consume(network: Network) -> anyhow::Result<()> {
 async fn cycles(name: &str) -> anyhow::Result<()> {
     let (here, there) = (lone(name).await?, mosaik_tests::lone(name).build().await?);
     there.discovery().sync_with(here.local().addr()).await?;
-    let mut producer = here.streams().produce::<u64>();
+    let producer = here.streams().produce::<u64>();
     for cycle in 1..=1_000 {
         let mut consumer = there.streams().consume::<u64>();
         producer.send(cycle).await?;
@@ -70,7 +82,7 @@ async fn cycles(name: &str) -> anyhow::Result<()> {
         producer.when().unsubscribed().await;
         if cycle == 200 || cycle == 1_000 {
             // The tasks of the last subscription end on their own time.
-            tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+            tokio::time::sleep(Duration::from_millis(500)).await;
             let tasks = here.running_tasks() + there.running_tasks();
             println!("{cycle} {tasks} {}", mosaik_tests::resident_bytes());
         }

@@ -1,6 +1,6 @@
 //! `declare::stream!`: the published grammar.
 
-use futures::{SinkExt, StreamExt};
+use futures::StreamExt;
 use mosaik::*;
 
 const NUMBERS: StreamId = unique_id!("declared.numbers");
@@ -35,7 +35,7 @@ declare::stream!(Generic<T: Datum> = T, "declared.generic");
 #[mosaik::network_test(sim)]
 async fn both_ends_meet(nodes: [Network; 2]) {
     let mut inp = Listed::consumer(&nodes[1]);
-    let mut out = Listed::online_producer(&nodes[0]).await;
+    let out = Listed::online_producer(&nodes[0]).await;
     assert_eq!(out.config().buffer_size, 16);
     out.send(vec![None, Some(1)]).await.unwrap();
     assert_eq!(inp.next().await, Some(vec![None, Some(1)]));
@@ -44,7 +44,7 @@ async fn both_ends_meet(nodes: [Network; 2]) {
 #[mosaik::network_test(sim)]
 async fn sides_are_declared_apart(nodes: [Network; 2]) {
     let mut inp = NumbersIn::consumer(&nodes[1]);
-    let mut out: ProducerOf<NumbersOut> = NumbersOut::online_producer(&nodes[0]).await;
+    let out: ProducerOf<NumbersOut> = NumbersOut::online_producer(&nodes[0]).await;
     out.send(7).await.unwrap();
     assert_eq!(inp.next().await, Some(7));
     assert_eq!(Numbers::producer(&nodes[0]).stream_id(), &NUMBERS);

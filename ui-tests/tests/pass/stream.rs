@@ -1,6 +1,6 @@
 //! `#[stream]`: every form, sending through it.
 
-use futures::{SinkExt, StreamExt};
+use futures::StreamExt;
 use mosaik::{
     ConsumerOf, Datum, Network, ProducerOf, StreamId, StreamProducer, Tag, data, stream, tag,
 };
@@ -63,7 +63,7 @@ fn reachable(_: &mosaik::discovery::PeerInfo) -> bool {
 
 #[mosaik::network_test(sim)]
 async fn a_struct_travels(nodes: [Network; 2]) {
-    let mut out = Reading::producer(&nodes[0]);
+    let out = Reading::producer(&nodes[0]);
     let mut inp = Reading::consumer(&nodes[1]);
     out.when().online().await;
     let reading = Reading { sensor: 1, celsius: 21.5 };
@@ -74,7 +74,7 @@ async fn a_struct_travels(nodes: [Network; 2]) {
 #[mosaik::network_test(sim)]
 async fn an_enum_travels(nodes: [Network; 2]) {
     let mut inp = Tick::consumer(&nodes[1]);
-    let mut out = Tick::online_producer(&nodes[0]).await;
+    let out = Tick::online_producer(&nodes[0]).await;
     for tick in [Tick::Up(1), Tick::Down { by: 2 }, Tick::Stop] {
         out.send(tick.clone()).await.unwrap();
         assert_eq!(inp.next().await, Some(tick));
@@ -84,7 +84,7 @@ async fn an_enum_travels(nodes: [Network; 2]) {
 #[mosaik::network_test(sim)]
 async fn a_generic_type_travels_under_an_id_of_its_own(nodes: [Network; 2]) {
     let mut inp: ConsumerOf<Wrapper<Reading>> = Wrapper::consumer(&nodes[1]);
-    let mut out: ProducerOf<Wrapper<Reading>> = Wrapper::online_producer(&nodes[0]).await;
+    let out: ProducerOf<Wrapper<Reading>> = Wrapper::online_producer(&nodes[0]).await;
     let value = Wrapper { value: Reading { sensor: 2, celsius: 0.0 } };
     out.send(value.clone()).await.unwrap();
     assert_eq!(inp.next().await, Some(value));
@@ -104,9 +104,9 @@ async fn one_type_has_several_names(nodes: [Network; 2]) {
     let mut eth_in = EthPrice::consumer(&nodes[1]);
     let mut btc_in = BtcPrice::consumer(&nodes[1]);
     let mut all_in = Prices::consumer(&nodes[1]);
-    let mut eth = EthPrice::online_producer(&nodes[0]).await;
-    let mut btc = BtcPrice::online_producer(&nodes[0]).await;
-    let mut all = <Prices as StreamProducer>::online_producer(&nodes[0]).await;
+    let eth = EthPrice::online_producer(&nodes[0]).await;
+    let btc = BtcPrice::online_producer(&nodes[0]).await;
+    let all = <Prices as StreamProducer>::online_producer(&nodes[0]).await;
     eth.send(Price(1.0)).await.unwrap();
     btc.send(Price(2.0)).await.unwrap();
     all.send(vec![Price(3.0)]).await.unwrap();
@@ -120,7 +120,7 @@ async fn one_type_has_several_names(nodes: [Network; 2]) {
 #[mosaik::network_test(sim)]
 async fn options_reach_the_handles(nodes: [Network; 2]) {
     let mut inp = Busy::online_consumer(&nodes[1]).await;
-    let mut out = Busy::producer(&nodes[0]);
+    let out = Busy::producer(&nodes[0]);
     assert_eq!(out.config().buffer_size, 16);
     assert_eq!(out.config().max_consumers, 8);
     out.when().online().await;

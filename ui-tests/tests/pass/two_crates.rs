@@ -1,6 +1,6 @@
 //! Two crates that declare the same stream on their own, with types of different names, talk.
 
-use futures::{SinkExt, StreamExt};
+use futures::StreamExt;
 use mosaik::{Datum, Network};
 
 /// What `mosaik-ui-strict` calls `Reading`.
@@ -35,7 +35,7 @@ async fn they_understand_each_other(nodes: [Network; 2]) {
     use mosaik_ui_strict::{Position, Reading};
 
     let mut inp = Measurement::consumer(&nodes[1]);
-    let mut out = Reading::online_producer(&nodes[0]).await;
+    let out = Reading::online_producer(&nodes[0]).await;
     let position = Position { x: 1.0, y: 2.0 };
     out.send(Reading { sensor: 1, celsius: 21.5, position }).await.unwrap();
     let position = Point { x: 1.0, y: 2.0 };

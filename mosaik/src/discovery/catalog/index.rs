@@ -88,11 +88,6 @@ impl StreamPeers {
         }
     }
 
-    /// The producers as of the last [`StreamPeers::next`].
-    pub(crate) fn current(&self) -> impl Iterator<Item = &PeerEntry> {
-        self.seen.values()
-    }
-
     fn catch_up(&mut self) -> Vec<PeerDelta> {
         let now = self.receiver.borrow_and_update().clone();
         let deltas = self

@@ -111,10 +111,6 @@ impl State {
         }
     }
 
-    pub(crate) fn rules(&self) -> &Rules {
-        &self.rules
-    }
-
     pub(crate) fn local(&self) -> &SignedPeerEntry {
         &self.local
     }

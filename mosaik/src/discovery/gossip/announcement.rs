@@ -14,7 +14,7 @@ use crate::discovery::{
 /// Changes that come within this time go out as one.
 const COALESCE: Duration = Duration::from_millis(20);
 /// New neighbours are no reason to repeat the entry more than once in this time.
-const REPEAT_PAUSE: Duration = Duration::from_secs(1);
+const REPEAT_PAUSE: Duration = Duration::from_secs(5);
 
 /// The content of a gossip message.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -138,9 +138,9 @@ mod tests {
         assert_eq!(schedule.due(at(20), version(1), true, || MINUTE), Some(Due::Entry));
         schedule.prompt(at(100));
         assert_eq!(schedule.due(at(120), version(1), true, || MINUTE), None);
-        assert_eq!(schedule.next(), at(1020));
-        assert_eq!(schedule.due(at(1020), version(1), true, || MINUTE), Some(Due::Entry));
-        assert_eq!(schedule.due(at(3000), version(1), true, || MINUTE), None);
+        assert_eq!(schedule.next(), at(5020));
+        assert_eq!(schedule.due(at(5020), version(1), true, || MINUTE), Some(Due::Entry));
+        assert_eq!(schedule.due(at(9000), version(1), true, || MINUTE), None);
     }
 
     #[test]

@@ -38,7 +38,7 @@ pub(super) struct Frame {
 #[derive(Debug, Serialize, Deserialize)]
 enum Layer {
     Swarm(Swarm),
-    Gossip(Gossip),
+    Gossip(Plum),
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -64,8 +64,8 @@ enum Priority {
 }
 
 #[derive(Debug, Serialize, Deserialize)]
-enum Gossip {
-    Gossip { id: [u8; 32], content: Bytes, scope: Scope },
+enum Plum {
+    Data { id: [u8; 32], content: Bytes, scope: Scope },
     Prune,
     Graft { id: Option<[u8; 32]>, round: u16 },
     IHave(Vec<IHave>),
@@ -86,7 +86,7 @@ struct IHave {
 /// The frame in which the first node of all sends an announcement.
 pub(super) fn first_hop(topic: &[u8; 32], content: Bytes) -> Vec<u8> {
     let id = *blake3::hash(&content).as_bytes();
-    let gossip = Gossip::Gossip { id, content, scope: Scope::Swarm(0) };
+    let gossip = Plum::Data { id, content, scope: Scope::Swarm(0) };
     let frame = Frame { topic: *topic, layer: Layer::Gossip(gossip) };
     postcard::to_stdvec(&frame).expect("writing plain data to memory cannot fail")
 }
@@ -102,7 +102,7 @@ pub(super) fn inspect(bytes: &[u8], topic: &[u8; 32]) -> Result<Inspected, Refus
     }
     match frame.layer {
         Layer::Swarm(swarm) => swarm.check().map(|()| Inspected::Control),
-        Layer::Gossip(gossip) => gossip.check(),
+        Layer::Gossip(plum) => plum.check(),
     }
 }
 
@@ -124,10 +124,10 @@ impl Swarm {
     }
 }
 
-impl Gossip {
+impl Plum {
     fn check(self) -> Result<Inspected, Refusal> {
         match self {
-            Self::Gossip { id, content, scope: Scope::Swarm(round) } => {
+            Self::Data { id, content, scope: Scope::Swarm(round) } => {
                 check_hops(round)?;
                 if blake3::hash(&content) != id {
                     return Err(Refusal::Forged);
@@ -135,7 +135,7 @@ impl Gossip {
                 Ok(Inspected::Data { id, content })
             }
             // Nobody of us sends to neighbours alone: it would escape the count of duplicates.
-            Self::Gossip { scope: Scope::Neighbors, .. } => Err(Refusal::Malformed),
+            Self::Data { scope: Scope::Neighbors, .. } => Err(Refusal::Malformed),
             Self::Prune => Ok(Inspected::Control),
             Self::Graft { round, .. } => check_hops(round).map(|()| Inspected::Control),
             Self::IHave(offers) => {
@@ -180,7 +180,7 @@ mod tests {
     fn data(content: &[u8], round: u16) -> Frame {
         let content = Bytes::copy_from_slice(content);
         let id = *blake3::hash(&content).as_bytes();
-        let gossip = Gossip::Gossip { id, content, scope: Scope::Swarm(round) };
+        let gossip = Plum::Data { id, content, scope: Scope::Swarm(round) };
         Frame { topic: TOPIC, layer: Layer::Gossip(gossip) }
     }
 
@@ -251,7 +251,7 @@ mod tests {
 
     #[test]
     fn a_graft_is_mirrored_as_well() {
-        let graft = Gossip::Graft { id: Some([1; 32]), round: 3 };
+        let graft = Plum::Graft { id: Some([1; 32]), round: 3 };
         let bytes = encode(&Frame { topic: TOPIC, layer: Layer::Gossip(graft) });
         let message: Message<PeerId> = postcard::from_bytes(&bytes).unwrap();
         assert!(format!("{message:?}").contains("Graft"));
@@ -266,7 +266,7 @@ mod tests {
         assert_eq!(inspect(&data(&[0; 5000], 1)), Err(Refusal::Oversized));
         let foreign = Frame { topic: [8; 32], ..data(b"hi", 1) };
         assert_eq!(inspect(&foreign), Err(Refusal::Foreign));
-        let forged = Gossip::Gossip { id: [0; 32], content: "hi".into(), scope: Scope::Swarm(0) };
+        let forged = Plum::Data { id: [0; 32], content: "hi".into(), scope: Scope::Swarm(0) };
         let forged = Frame { topic: TOPIC, layer: Layer::Gossip(forged) };
         assert_eq!(inspect(&forged), Err(Refusal::Forged));
         let stuffed = Swarm::Join(Some("anything".into()));

@@ -1,7 +1,10 @@
 //! The gossip protocol as one value: frames, commands and the time go in, frames and news of
 //! neighbours come out. HyParView keeps the neighbours, PlumTree spreads announcements.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use iroh_gossip::proto::{
@@ -16,6 +19,16 @@ use super::{
     limits::{Shares, Verified},
 };
 use crate::{discovery::refusal::Refusal, id::PeerId};
+
+/// How long an announcement that was offered may take by the tree before it is asked for. The
+/// protocol's 80 ms is less than many a round trip, and asking in vain doubles the traffic.
+const GRAFT_FIRST: Duration = Duration::from_millis(200);
+/// How long until it is asked for elsewhere.
+const GRAFT_NEXT: Duration = Duration::from_millis(100);
+
+/// How long a peer may take to answer a request to become a neighbour. It may have to be dialled
+/// first; if that fails, we are told.
+const NEIGHBOR_ANSWER: Duration = Duration::from_secs(3);
 
 /// What the driver of an [`Overlay`] has to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,7 +60,10 @@ pub(crate) struct Overlay {
 
 impl Overlay {
     pub(crate) fn new(me: PeerId, topic: [u8; 32], rng: StdRng, now: Instant) -> Self {
-        let config = Config { max_message_size: MAX_FRAME_BYTES, ..Config::default() };
+        let mut config = Config { max_message_size: MAX_FRAME_BYTES, ..Config::default() };
+        config.membership.neighbor_request_timeout = NEIGHBOR_ANSWER;
+        config.broadcast.graft_timeout_1 = GRAFT_FIRST;
+        config.broadcast.graft_timeout_2 = GRAFT_NEXT;
         let mut overlay = Self {
             me,
             topic: TopicId::from_bytes(topic),
@@ -93,14 +109,20 @@ impl Overlay {
         true
     }
 
-    /// Tells all neighbours something last, and says goodbye to them. Nothing works after that.
-    pub(crate) fn quit(&mut self, last_words: &Announcement, now: Instant) {
+    /// Tells these peers something last, and says goodbye to the neighbours. Nothing works after
+    /// that.
+    pub(crate) fn quit(
+        &mut self,
+        last_words: &Announcement,
+        peers: &BTreeSet<PeerId>,
+        now: Instant,
+    ) {
         if let Ok(content) = postcard::to_stdvec(last_words) {
             // To all of them at once: the protocol would only offer it to some, and they could
             // not ask for it any more.
             let frame = Bytes::from(frame::first_hop(self.topic.as_bytes(), content.into()));
             let send = |to: &PeerId| Effect::Send { to: *to, frame: frame.clone() };
-            self.effects.extend(self.neighbors.iter().map(send));
+            self.effects.extend(peers.iter().map(send));
         }
         self.command(Command::Quit, now);
     }

@@ -8,7 +8,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use iroh::endpoint::{self, ConnectionError, ReadError, StoppedError, VarInt, WriteError};
+use iroh::endpoint::{self, ConnectionError, ReadError, VarInt, WriteError};
 
 use crate::{
     id::PeerId,
@@ -121,13 +121,6 @@ impl SendStream {
 
     pub(in crate::transport) fn reset(&mut self, reason: CloseReason) {
         let _ = self.0.reset(VarInt::from_u32(reason.code()));
-    }
-
-    pub(in crate::transport) async fn stopped(&mut self) -> Option<CloseReason> {
-        match self.0.stopped().await {
-            Ok(code) => code.map(reason_of_code),
-            Err(StoppedError::ConnectionLost(_) | StoppedError::ZeroRttRejected) => None,
-        }
     }
 }
 

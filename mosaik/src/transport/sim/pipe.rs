@@ -9,7 +9,6 @@ use std::{
 };
 
 use bytes::Bytes;
-use futures::future::poll_fn;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::connection::End;
@@ -31,8 +30,6 @@ struct State {
     stopped: Option<(Instant, CloseReason)>,
     reader: Option<Waker>,
     writer: Option<Waker>,
-    /// Whoever waits in `SendStream::stopped`.
-    watcher: Option<Waker>,
 }
 
 impl Pipe {
@@ -43,7 +40,7 @@ impl Pipe {
     /// The connection has changed: everybody looks again.
     pub(super) fn wake_all(&self) {
         let mut state = self.lock();
-        let wakers = [state.reader.take(), state.writer.take(), state.watcher.take()];
+        let wakers = [state.reader.take(), state.writer.take()];
         drop(state);
         wakers.into_iter().flatten().for_each(Waker::wake);
     }
@@ -119,24 +116,6 @@ impl SendStream {
         self.pipe.lock().end.get_or_insert((arrival, reason));
         self.pipe.wake_all();
     }
-
-    pub(in crate::transport) async fn stopped(&mut self) -> Option<CloseReason> {
-        poll_fn(|cx| {
-            if self.end.closed_now().is_some() {
-                return Poll::Ready(None);
-            }
-            let mut state = self.pipe.lock();
-            if let Some(reason) = self.timer.stopped(&mut state, cx) {
-                return Poll::Ready(Some(reason));
-            }
-            if matches!(state.end, Some((_, None))) && state.unread == 0 {
-                return Poll::Ready(None);
-            }
-            state.watcher = Some(cx.waker().clone());
-            Poll::Pending
-        })
-        .await
-    }
 }
 
 #[derive(Debug)]
@@ -179,9 +158,9 @@ impl RecvStream {
             read += 1;
         }
         if read > 0 {
-            let wakers = [state.writer.take(), state.watcher.take()];
+            let writer = state.writer.take();
             drop(state);
-            wakers.into_iter().flatten().for_each(Waker::wake);
+            writer.into_iter().for_each(Waker::wake);
             return Poll::Ready(Ok(Some(read)));
         }
         let next = state.chunks.front().map(|(at, _)| *at).or(state.end.map(|(at, _)| at));

@@ -1,0 +1,103 @@
+//! With whom catalogs are to be compared, and when.
+
+use std::{
+    collections::{HashMap, HashSet},
+    time::Duration,
+};
+
+use iroh::EndpointAddr;
+use tokio::time::Instant;
+
+use super::Worker;
+use crate::id::PeerId;
+
+/// How often, on average, catalogs are compared with a random peer.
+pub(super) const INTERVAL: Duration = Duration::from_secs(30);
+/// Two syncs with the same peer are at least this far apart.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// The syncs that are due and under way; one at a time with each peer.
+#[derive(Debug, Default)]
+pub(super) struct Syncs {
+    due: HashMap<PeerId, Instant>,
+    /// Begun by this node.
+    under_way: HashSet<PeerId>,
+    /// When the last sync with a peer ended, if that was a moment ago.
+    ended: HashMap<PeerId, Instant>,
+}
+
+impl Syncs {
+    /// A sync with this peer is wanted by then.
+    pub(super) fn want(&mut self, peer: PeerId, at: Instant) {
+        let at = self.ended.get(&peer).map_or(at, |last| at.max(*last + PAUSE));
+        let due = self.due.entry(peer).or_insert(at);
+        *due = at.min(*due);
+    }
+
+    /// A sync that this node began is over.
+    pub(super) fn ended(&mut self, peer: PeerId, now: Instant) {
+        self.under_way.remove(&peer);
+        self.ended.insert(peer, now);
+    }
+
+    /// A sync that the peer began is over: it does for ours.
+    pub(super) fn ended_by(&mut self, peer: PeerId, now: Instant) {
+        self.due.remove(&peer);
+        self.ended.insert(peer, now);
+    }
+
+    /// When the next one is due.
+    pub(super) fn next(&self) -> Option<Instant> {
+        let waiting = self.due.iter().filter(|(peer, _)| !self.under_way.contains(*peer));
+        waiting.map(|(_, at)| *at).min()
+    }
+
+    /// Takes out those that are due.
+    fn begin(&mut self, now: Instant) -> Vec<PeerId> {
+        self.ended.retain(|_, last| *last + PAUSE > now);
+        let is_due = |peer: &PeerId, at: &mut Instant| *at <= now && !self.under_way.contains(peer);
+        let due: Vec<_> = self.due.extract_if(is_due).map(|(peer, _)| peer).collect();
+        self.under_way.extend(&due);
+        due
+    }
+}
+
+impl Worker {
+    /// Begins the syncs that are due, each in a task of its own.
+    pub(super) fn start_syncs(&mut self, now: Instant) {
+        for peer in self.syncs.begin(now) {
+            let reach = self.reach.clone();
+            self.tasks.spawn("discovery.sync", async move {
+                if let Err(error) = reach.sync_with(EndpointAddr::new(peer)).await {
+                    tracing::debug!(%peer, %error, "a sync failed");
+                }
+            });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use iroh::SecretKey;
+
+    use super::*;
+
+    #[test]
+    fn one_sync_at_a_time_with_each_peer_and_not_too_often() {
+        let peer = SecretKey::from_bytes(&[1; 32]).public();
+        let now = Instant::now();
+        let mut syncs = Syncs::default();
+        syncs.want(peer, now + PAUSE);
+        syncs.want(peer, now);
+        assert_eq!(syncs.next(), Some(now));
+        assert_eq!(syncs.begin(now), [peer]);
+        syncs.want(peer, now);
+        assert_eq!((syncs.next(), syncs.begin(now)), (None, vec![]));
+        syncs.ended(peer, now);
+        assert_eq!(syncs.next(), Some(now));
+        syncs.ended_by(peer, now);
+        assert_eq!(syncs.next(), None);
+        syncs.want(peer, now);
+        assert_eq!(syncs.next(), Some(now + PAUSE));
+    }
+}

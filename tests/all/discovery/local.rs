@@ -1,0 +1,182 @@
+//! Nodes of one user on one machine, which find each other through a directory.
+
+use std::{
+    fs::{self, File, Permissions},
+    os::unix::fs::{PermissionsExt, symlink},
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
+
+use mosaik::Network;
+use mosaik_tests::{NodeProcess, eventually, secs, unique_name};
+
+use super::{beside, key, knows, private_dir};
+
+/// Long enough for two nodes on a machine to find each other, if they can.
+const A_WHILE: Duration = Duration::from_millis(700);
+
+fn watcher(name: &str, dir: &Path) -> NodeProcess {
+    let dir = dir.to_str().expect("a path of ASCII characters");
+    NodeProcess::start(env!("CARGO_BIN_EXE_test-node"), &[name, "watch", dir])
+}
+
+/// The one directory in the base directory: that of the network.
+fn inner(base: &Path) -> PathBuf {
+    let mut entries = fs::read_dir(base).unwrap();
+    entries.next().expect("a node has made it").unwrap().path()
+}
+
+fn file_of(id: mosaik::PeerId, base: &Path, suffix: &str) -> PathBuf {
+    inner(base).join(format!("{id}.{suffix}"))
+}
+
+async fn find_each_other(a: &Network, b: &Network) -> Duration {
+    eventually(secs(10), "the two nodes", || knows(a, b) && knows(b, a)).await
+}
+
+/// Two nodes with this base directory do not find each other.
+async fn is_refused(base: &Path) {
+    let name = unique_name();
+    let (a, b) = (
+        beside(&name, base).build().await.expect("it starts all the same"),
+        beside(&name, base).build().await.expect("it starts all the same"),
+    );
+    tokio::time::sleep(A_WHILE).await;
+    assert!(!knows(&a, &b) && !knows(&b, &a));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_nodes_in_one_process_find_each_other() {
+    let (name, dir) = (unique_name(), private_dir());
+    let begun = Instant::now();
+    let a = beside(&name, dir.path()).build().await.unwrap();
+    let b = beside(&name, dir.path()).build().await.unwrap();
+    find_each_other(&a, &b).await;
+    println!("two nodes started and found each other in {:?} (goal 100 ms)", begun.elapsed());
+    let late = beside(&name, dir.path()).build().await.unwrap();
+    find_each_other(&a, &late).await;
+    find_each_other(&b, &late).await;
+    let other = beside(&unique_name(), dir.path()).build().await.unwrap();
+    tokio::time::sleep(A_WHILE).await;
+    assert_eq!(other.discovery().catalog().peers_count(), 0, "it is in another network");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_processes_find_each_other_and_notice_the_end_of_one() {
+    let (name, dir) = (unique_name(), private_dir());
+    let mut a = watcher(&name, dir.path());
+    let b = watcher(&name, dir.path());
+    let (id_a, id_b) = (a.ticket().id(), b.ticket().id());
+    assert_eq!(a.line(), format!("discovered {id_b}"));
+    assert_eq!(b.line(), format!("discovered {id_a}"));
+    // The lock of a killed process is free, whatever is left of its files.
+    a.kill();
+    assert!(file_of(id_a, dir.path(), "entry").exists());
+    let c = watcher(&name, dir.path());
+    let stale = ["entry", "lock"].map(|suffix| file_of(id_a, dir.path(), suffix));
+    let removed = || !stale.iter().any(|file| file.exists());
+    eventually(secs(5), "the newcomer's removal of what is stale", removed).await;
+    let id_c = c.ticket().id();
+    assert_eq!(b.line(), format!("discovered {id_c}"));
+    // It hears of the dead one until that is purged, but finds the living one.
+    let lines = [c.line()];
+    assert!(lines.iter().any(|line| line == &format!("discovered {id_b}")), "{lines:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_removes_its_files_when_it_leaves() {
+    let (name, dir) = (unique_name(), private_dir());
+    let a = beside(&name, dir.path()).build().await.unwrap();
+    let id = a.local().id();
+    let entry = file_of(id, dir.path(), "entry");
+    assert!(entry.exists(), "it is written before the node is built");
+    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(&entry), 0o600);
+    assert_eq!(mode(&inner(dir.path())), 0o700);
+    a.shutdown().await;
+    assert_eq!(fs::read_dir(inner(dir.path())).unwrap().count(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_directory_that_is_a_link_is_refused() {
+    let (real, dir) = (private_dir(), private_dir());
+    let link = dir.path().join("link");
+    symlink(real.path(), &link).unwrap();
+    is_refused(&link).await;
+    assert_eq!(fs::read_dir(real.path()).unwrap().count(), 0, "nothing is written through it");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_directory_that_others_can_read_is_refused() {
+    let dir = private_dir();
+    fs::set_permissions(dir.path(), Permissions::from_mode(0o755)).unwrap();
+    is_refused(dir.path()).await;
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+    let mode = fs::metadata(dir.path()).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode, 0o755, "nor is it changed");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_network_s_own_directory_is_checked_as_well() {
+    let (name, dir) = (unique_name(), private_dir());
+    beside(&name, dir.path()).build().await.unwrap().shutdown().await;
+    let inner = inner(dir.path());
+    fs::set_permissions(&inner, Permissions::from_mode(0o777)).unwrap();
+    let a = beside(&name, dir.path()).build().await.unwrap();
+    assert_eq!(fs::read_dir(&inner).unwrap().count(), 0);
+    a.shutdown().await;
+    let elsewhere = private_dir();
+    fs::remove_dir(&inner).unwrap();
+    symlink(elsewhere.path(), &inner).unwrap();
+    let _a = beside(&name, dir.path()).build().await.unwrap();
+    assert_eq!(fs::read_dir(elsewhere.path()).unwrap().count(), 0);
+}
+
+/// Puts files into the network's directory that no node would write; some with a lock that is
+/// held, so that they count as those of living nodes.
+fn plant_hostile_files(dir: &Path, secret: &Path) -> Vec<File> {
+    let mut locks = Vec::new();
+    let mut plant = |is_alive: bool, plant: &dyn Fn(&Path)| {
+        let id = key().public();
+        if is_alive {
+            let lock = File::create(dir.join(format!("{id}.lock"))).unwrap();
+            lock.try_lock().unwrap();
+            locks.push(lock);
+        }
+        plant(&dir.join(format!("{id}.entry")));
+    };
+    for is_alive in [true, false] {
+        plant(is_alive, &|path| fs::write(path, b"garbage").unwrap());
+        plant(is_alive, &|path| fs::write(path, b"").unwrap());
+        plant(is_alive, &|path| fs::write(path, vec![7; 4 << 20]).unwrap());
+        plant(is_alive, &|path| symlink(secret, path).unwrap());
+        plant(is_alive, &|path| symlink("/dev/zero", path).unwrap());
+        plant(is_alive, &|path| fs::create_dir(path).unwrap());
+    }
+    let id = key().public();
+    symlink(secret, dir.join(format!("{id}.lock"))).unwrap();
+    fs::write(dir.join(format!("{id}.entry")), b"garbage").unwrap();
+    fs::write(dir.join("no-id.entry"), b"garbage").unwrap();
+    fs::write(dir.join(".entry"), b"garbage").unwrap();
+    locks
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn hostile_files_harm_nobody() {
+    let (name, dir, outside) = (unique_name(), private_dir(), private_dir());
+    let secret = outside.path().join("secret");
+    fs::write(&secret, "mine").unwrap();
+    let a = beside(&name, dir.path()).build().await.unwrap();
+    let _locks = plant_hostile_files(&inner(dir.path()), &secret);
+    let b = beside(&name, dir.path()).build().await.unwrap();
+    let took = find_each_other(&a, &b).await;
+    println!("beside hostile files, two nodes found each other in {took:?}");
+    let _more = plant_hostile_files(&inner(dir.path()), &secret);
+    let c = beside(&name, dir.path()).build().await.unwrap();
+    find_each_other(&a, &c).await;
+    find_each_other(&b, &c).await;
+    assert_eq!(fs::read_to_string(&secret).unwrap(), "mine");
+    for node in [&a, &b, &c] {
+        assert_eq!(node.discovery().catalog().peers_count(), 2);
+    }
+}
