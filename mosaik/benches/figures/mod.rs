@@ -136,6 +136,45 @@ impl Figures {
     }
 }
 
+/// Counts things as they arrive, and gives their rate without the time of warming up: a fifth of
+/// the span, in which windows open and the path's packet size is found.
+#[allow(dead_code, reason = "each bench uses some")]
+pub struct Meter {
+    warm: Instant,
+    count: u64,
+    from: Option<(u64, Instant)>,
+}
+
+#[allow(dead_code, reason = "each bench uses some")]
+impl Meter {
+    /// Begins to warm up.
+    pub fn new(span: Duration) -> Self {
+        Self { warm: Instant::now() + span / 5, count: 0, from: None }
+    }
+
+    /// How many have arrived.
+    pub fn count(&self) -> u64 {
+        self.count
+    }
+
+    /// One has arrived.
+    #[inline]
+    pub fn tick(&mut self) {
+        self.count += 1;
+        if self.from.is_none() && self.count.is_multiple_of(64) {
+            let now = Instant::now();
+            self.from = (now >= self.warm).then_some((self.count, now));
+        }
+    }
+
+    /// How many arrived in a second since it was warm.
+    pub fn rate(&self) -> f64 {
+        self.from.map_or(f64::NAN, |(count, since)| {
+            (self.count - count) as f64 / since.elapsed().as_secs_f64()
+        })
+    }
+}
+
 struct Spread {
     median: f64,
     min: f64,
