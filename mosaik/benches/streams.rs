@@ -8,7 +8,7 @@ mod raw;
 
 use std::time::{Duration, Instant};
 
-use figures::{Figures, Goal, Unit, median};
+use figures::{Figures, Goal, Meter, Unit, median};
 use mosaik::{
     Bytes, Network, UniqueId, discovery,
     futures::{SinkExt, StreamExt},
@@ -30,6 +30,8 @@ struct Block {
 }
 
 const FIRST: u64 = 1 << 50;
+/// The sequence of the datum that ends a measurement.
+const LAST: u64 = FIRST - 1;
 
 fn small(sequence: u64) -> Small {
     Small { sequence: FIRST + sequence, values: [1.5; 7] }
@@ -93,30 +95,24 @@ where
                 sent += 1;
             }
         }
-        producer.flush().await.expect("flushed");
-        drop(producer);
-        sent
+        producer.send(make(LAST)).await.expect("sent");
+        (sent, producer)
     });
     let receiving = tokio::spawn(async move {
-        let mut received = 0;
-        let gone = consumer.when().unsubscribed();
-        tokio::pin!(gone);
+        let mut meter = Meter::new(span);
         loop {
-            tokio::select! {
-                biased;
-                datum = consumer.next() => {
-                    let datum = datum.expect("a datum");
-                    assert_eq!(sequence(&datum), received, "lost or out of order");
-                    received += 1;
-                }
-                () = &mut gone => return (received, begun.elapsed()),
+            let sequence = sequence(&consumer.next().await.expect("a datum"));
+            if sequence == LAST {
+                return (meter.count(), meter.rate());
             }
+            assert_eq!(sequence, meter.count(), "lost or out of order");
+            meter.tick();
         }
     });
-    let sent = sending.await.expect("the sender");
-    let (received, elapsed) = receiving.await.expect("the receiver");
+    let (sent, _producer) = sending.await.expect("the sender");
+    let (received, rate) = receiving.await.expect("the receiver");
     assert_eq!(sent, received, "something was lost");
-    received as f64 / elapsed.as_secs_f64()
+    rate
 }
 
 fn block<const BYTES: usize>(sequence: u64) -> Block {
@@ -165,7 +161,7 @@ async fn main() {
         .compare(
             "64B",
             Unit::PerSecond,
-            Goal(0.45),
+            Goal::Ratio(0.45),
             |span| rate(span, Style::Feed, small, small_of),
             |span| raw::rate(span, 64),
         )
@@ -174,7 +170,7 @@ async fn main() {
         .compare(
             "64B-send",
             Unit::PerSecond,
-            Goal(0.25),
+            Goal::Ratio(0.25),
             |span| rate(span, Style::Send, small, small_of),
             |span| raw::rate(span, 64),
         )
@@ -183,7 +179,7 @@ async fn main() {
         .compare(
             "1KiB",
             Unit::PerSecond,
-            Goal(0.7),
+            Goal::Ratio(0.7),
             |span| rate(span, Style::Feed, block::<1024>, |block| block.sequence),
             |span| raw::rate(span, 1024),
         )
@@ -193,7 +189,7 @@ async fn main() {
         .compare(
             "64KiB",
             Unit::BytesPerSecond,
-            Goal(0.85),
+            Goal::Ratio(0.85),
             async |span| {
                 let blocks = rate(span, Style::Feed, block::<LARGE>, |block| block.sequence).await;
                 blocks * LARGE as f64
@@ -201,6 +197,6 @@ async fn main() {
             async |span| raw::rate(span, LARGE).await * LARGE as f64,
         )
         .await;
-    figures.compare("ping-pong", Unit::Seconds, Goal(2.0), ping_pong, raw::ping_pong).await;
+    figures.compare("ping-pong", Unit::Seconds, Goal::Ratio(2.0), ping_pong, raw::ping_pong).await;
     figures.finish();
 }

@@ -10,7 +10,7 @@ use mosaik::{
     },
 };
 
-use crate::figures::median;
+use crate::figures::{Meter, median};
 
 const ALPN: &[u8] = b"raw/1";
 const CHUNK: usize = 64 * 1024;
@@ -45,9 +45,18 @@ pub async fn rate(span: Duration, size: usize) -> f64 {
     let begun = Instant::now();
     let sending = tokio::spawn(async move {
         let mut stream = there.open_uni().await.expect("a stream");
-        let frame = [&(size as u32).to_le_bytes()[..], &vec![7; size]].concat();
+        let head = Bytes::copy_from_slice(&(size as u32).to_le_bytes());
+        let body = Bytes::from(vec![7; size]);
+        let frame = [&head[..], &body].concat();
         let mut sent = 0u64;
         while begun.elapsed() < span {
+            if size >= CHUNK {
+                // Nothing is gained by copying what is large already.
+                let mut chunks = [head.clone(), body.clone()];
+                stream.write_all_chunks(&mut chunks).await.expect("written");
+                sent += 1;
+                continue;
+            }
             let mut chunk = BytesMut::with_capacity(CHUNK + frame.len());
             while chunk.len() < CHUNK {
                 chunk.extend_from_slice(&frame);
@@ -61,13 +70,19 @@ pub async fn rate(span: Duration, size: usize) -> f64 {
     let receiving = tokio::spawn(async move {
         let mut stream = here.accept_uni().await.expect("a stream");
         let mut chunks = vec![Bytes::new(); 64];
-        let (mut frames, mut head, mut head_length, mut missing) = (0u64, [0; 4], 0, 0);
+        let (mut head, mut head_length, mut missing) = ([0; 4], 0, 0);
+        let mut meter = Meter::new(span);
         while let Some(read) = stream.read_many_chunks(&mut chunks).await.expect("read") {
             for chunk in &mut chunks[..read] {
                 let chunk = std::mem::take(chunk);
                 let mut rest = &chunk[..];
                 while !rest.is_empty() {
-                    if missing == 0 {
+                    if missing == 0 && head_length == 0 && rest.len() >= 4 + size {
+                        let (frame, after) = rest.split_at(4 + size);
+                        assert_eq!(frame[..4], (size as u32).to_le_bytes());
+                        rest = after;
+                        meter.tick();
+                    } else if missing == 0 {
                         head[head_length] = rest[0];
                         head_length += 1;
                         rest = &rest[1..];
@@ -79,19 +94,21 @@ pub async fn rate(span: Duration, size: usize) -> f64 {
                         let taken = missing.min(rest.len());
                         rest = &rest[taken..];
                         missing -= taken;
-                        frames += u64::from(missing == 0);
+                        if missing == 0 {
+                            meter.tick();
+                        }
                     }
                 }
             }
         }
-        (frames, begun.elapsed(), here)
+        (meter.count(), meter.rate(), here)
     });
     let (sent, _there) = sending.await.expect("the sender");
-    let (received, elapsed, _here) = receiving.await.expect("the receiver");
+    let (received, rate, _here) = receiving.await.expect("the receiver");
     assert_eq!(sent, received);
     let [a, b] = endpoints;
     tokio::join!(a.close(), b.close());
-    received as f64 / elapsed.as_secs_f64()
+    rate
 }
 
 /// The median time of 64 bytes there and back on one open stream, in seconds.

@@ -18,6 +18,7 @@ mod serve;
 pub mod status;
 #[cfg(test)]
 mod tests;
+mod waiters;
 mod when;
 
 use std::{fmt, sync::Arc};

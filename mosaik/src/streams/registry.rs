@@ -3,6 +3,7 @@
 use std::{
     any::TypeId,
     collections::HashMap,
+    fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
     time::Duration,
 };
@@ -18,7 +19,6 @@ use crate::{
     tasks::Tasks,
 };
 
-#[derive(Debug)]
 pub(super) struct Registry {
     producers: Mutex<Producers>,
     discovery: Discovery,
@@ -60,6 +60,14 @@ impl Registration {
             // Removing never makes an entry too large.
             let _ = registry.discovery.remove_stream(self.stream);
         }
+    }
+}
+
+impl fmt::Debug for Registry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Registry")
+            .field("producers", &self.lock().by_stream)
+            .finish_non_exhaustive()
     }
 }
 

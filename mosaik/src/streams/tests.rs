@@ -213,6 +213,13 @@ async fn a_sink_gathers_flushes_and_closes() {
     for i in 0..10 {
         assert_eq!(soon(consumer.recv()).await, Some(i));
     }
+    let narrow = n[0].streams().producer::<u32>().with_buffer_size(1).build().unwrap();
+    let mut narrow_end = n[1].streams().consume::<u32>();
+    soon(narrow.when().online()).await;
+    let mut feeding = narrow.clone();
+    feeding.feed(1).await.unwrap();
+    narrow.try_send(2).unwrap();
+    assert_eq!([soon(narrow_end.recv()).await, soon(narrow_end.recv()).await], [Some(1), Some(2)]);
     let mut second = producer.clone();
     producer.feed(10).await.unwrap();
     soon(producer.close()).await.unwrap();
@@ -515,4 +522,62 @@ fn handles_and_futures_go_where_they_are_needed() {
     future(|when| when.subscribed());
     sent(|producer| producer.send(Opaque(0.into())));
     let _ = StreamDef::<u64>::new().with_stream_id(StreamId::from("x"));
+}
+
+/// Many threads at once, so that a wake-up that is lost, or a datum, shows.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn many_senders_and_slow_readers_lose_nothing() {
+    const SENDERS: u64 = 6;
+    const EACH: u64 = 2_000;
+    let n = nodes(3).await;
+    for buffer in [1, 3, 64] {
+        let builder = n[0].streams().producer::<(u64, u64)>().with_buffer_size(buffer);
+        let producer = builder.build().unwrap();
+        let consumers: Vec<_> =
+            n[1..].iter().map(|node| node.streams().consume::<(u64, u64)>()).collect();
+        timeout(LIMIT, producer.when().subscribed().minimum_of(2)).await.unwrap();
+        let senders =
+            (0..SENDERS).map(|sender| tokio::spawn(send_each(producer.clone(), sender, EACH)));
+        let readers = consumers
+            .into_iter()
+            .map(|consumer| tokio::spawn(receive_each(consumer, SENDERS as usize, SENDERS * EACH)));
+        for task in senders.chain(readers).collect::<Vec<_>>() {
+            timeout(LIMIT, task).await.unwrap().unwrap();
+        }
+    }
+}
+
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// Sends in every way there is.
+async fn send_each(mut producer: Producer<(u64, u64)>, sender: u64, count: u64) {
+    for number in 0..count {
+        let mut datum = (sender, number);
+        match (sender + number) % 4 {
+            0 => producer.feed(datum).await.unwrap(),
+            1 => SinkExt::send(&mut producer, datum).await.unwrap(),
+            2 => producer.send(datum).await.unwrap(),
+            _ => {
+                while let Err(error) = producer.try_send(datum) {
+                    datum = error.into_datum().unwrap();
+                    tokio::task::yield_now().await;
+                }
+            }
+        }
+    }
+    producer.flush().await.unwrap();
+}
+
+/// Receives with pauses, and checks each sender's order.
+async fn receive_each(mut consumer: Consumer<(u64, u64)>, senders: usize, count: u64) {
+    let mut next = vec![0; senders];
+    for received in 0..count {
+        let (sender, number) = consumer.next().await.unwrap();
+        let expected = &mut next[usize::try_from(sender).unwrap()];
+        assert_eq!(number, *expected);
+        *expected += 1;
+        if received % 97 == 0 {
+            tokio::task::yield_now().await;
+        }
+    }
 }

@@ -5,15 +5,16 @@
 //! however late it is polled.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::VecDeque,
     fmt,
     future::Future,
     panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    task::{Context, Poll, Waker},
+    task::{Context, Poll},
 };
 
+use super::waiters::Waiters;
 use crate::{discovery::PeerEntry, id::Tag, many::IntoIterOrSingle};
 
 /// States that are kept for conditions that are polled late; one that is later sees only the last.
@@ -36,7 +37,7 @@ pub(crate) struct Roster(Arc<Mutex<History>>);
 struct History {
     /// Never empty; the last one is current.
     snapshots: VecDeque<Arc<Snapshot>>,
-    waiting: HashMap<u64, Waker>,
+    waiting: Waiters,
     next_key: u64,
 }
 
@@ -45,7 +46,7 @@ impl Roster {
         let first = Snapshot { version: 0, peers: Vec::new(), open: true };
         Self(Arc::new(Mutex::new(History {
             snapshots: VecDeque::from([Arc::new(first)]),
-            waiting: HashMap::new(),
+            waiting: Waiters::default(),
             next_key: 0,
         })))
     }
@@ -76,9 +77,9 @@ impl Roster {
         if history.snapshots.len() > HISTORY {
             history.snapshots.pop_front();
         }
-        let waiting = std::mem::take(&mut history.waiting);
+        let woken = history.waiting.take();
         drop(history);
-        waiting.into_values().for_each(Waker::wake);
+        woken.wake();
     }
 
     /// Whether a condition would hold with these peers, before they are published.
@@ -116,10 +117,13 @@ impl fmt::Debug for Roster {
 /// unmet to met, also if that was undone before it was looked at. A clone starts afresh. Dropping
 /// it, or the future that awaits it, loses nothing.
 ///
-/// ```ignore
+/// ```no_run
+/// # async fn example(producer: mosaik::streams::Producer<String>) {
 /// let mut crowded = producer.when().subscribed().minimum_of(3).with_tags("reader");
-/// (&mut crowded).await;
+/// (&mut crowded).await; // there are three
+/// (&mut crowded).await; // there were fewer, and there are three again
 /// assert!(crowded == true);
+/// # }
 /// ```
 pub struct Conditions {
     roster: Roster,
@@ -248,7 +252,7 @@ impl Future for Conditions {
                 if self.key.is_none() {
                     history.next_key += 1;
                 }
-                history.waiting.insert(key, cx.waker().clone());
+                history.waiting.register(key, cx.waker());
                 drop(history);
                 self.key = Some(key);
                 return Poll::Pending;
@@ -260,7 +264,7 @@ impl Future for Conditions {
 impl Drop for Conditions {
     fn drop(&mut self) {
         if let Some(key) = self.key {
-            self.roster.lock().waiting.remove(&key);
+            self.roster.lock().waiting.forget(key);
         }
     }
 }
@@ -428,7 +432,7 @@ mod tests {
         assert!(!two.is_finished());
         roster.publish(vec![peer(1, &[]), peer(1, &[])]);
         two.await.unwrap();
-        assert!(roster.lock().waiting.is_empty());
+        assert_eq!(roster.lock().waiting.len(), 0);
     }
 
     #[test]
@@ -450,6 +454,6 @@ mod tests {
         assert!(!resolves(&mut one));
         assert_eq!(roster.lock().waiting.len(), 1);
         drop(one);
-        assert!(roster.lock().waiting.is_empty());
+        assert_eq!(roster.lock().waiting.len(), 0);
     }
 }

@@ -53,6 +53,8 @@ use crate::{
 pub struct Consumer<D> {
     core: Arc<Core>,
     codec: Codec<D>,
+    /// Where this handle waits.
+    key: u64,
     _ends: Arc<DropGuard>,
 }
 
@@ -139,7 +141,8 @@ impl<D> Consumer<D> {
         tracing::debug!(stream = %core.config.stream_id, intent = %codec.intent(), "consuming");
         let worker = Worker::new(core.clone(), means, tasks.clone(), received);
         tasks.spawn("streams.consumer", worker.run());
-        Self { core, codec, _ends: Arc::new(tasks.cancel_on_drop()) }
+        let key = core.reader().new_key();
+        Self { core, codec, key, _ends: Arc::new(tasks.cancel_on_drop()) }
     }
 
     /// The stream.
@@ -186,7 +189,7 @@ impl<D> Consumer<D> {
     /// The next datum; `None` when the network is gone. Cancel safe: a cancelled call takes
     /// nothing.
     pub async fn recv(&mut self) -> Option<D> {
-        poll_fn(|cx| self.poll_with(Some(cx.waker()))).await
+        poll_fn(|cx| self.poll_with(Some((self.key, cx.waker())))).await
     }
 
     /// The next datum if one has arrived.
@@ -203,8 +206,8 @@ impl<D> Consumer<D> {
     }
 
     #[inline]
-    fn poll_with(&self, waker: Option<&Waker>) -> Poll<Option<D>> {
-        self.core.reader().poll_next(waker, self.codec.decode, &self.core.stats)
+    fn poll_with(&self, waiter: Option<(u64, &Waker)>) -> Poll<Option<D>> {
+        self.core.reader().poll_next(waiter, self.codec.decode, &self.core.stats)
     }
 }
 
@@ -214,14 +217,21 @@ impl<D> Stream for Consumer<D> {
 
     #[inline]
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<D>> {
-        self.poll_with(Some(cx.waker()))
+        self.poll_with(Some((self.key, cx.waker())))
     }
 }
 
 impl<D> Clone for Consumer<D> {
     /// Another handle to the same subscriptions: each datum goes to one of them.
     fn clone(&self) -> Self {
-        Self { core: self.core.clone(), codec: self.codec, _ends: self._ends.clone() }
+        let key = self.core.reader().new_key();
+        Self { core: self.core.clone(), codec: self.codec, key, _ends: self._ends.clone() }
+    }
+}
+
+impl<D> Drop for Consumer<D> {
+    fn drop(&mut self) {
+        self.core.reader().forget(self.key);
     }
 }
 

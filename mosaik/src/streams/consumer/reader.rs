@@ -20,6 +20,7 @@ use crate::{
         codec::CodecError,
         frames::{FrameError, Splitter},
         status::{Channel, Stats},
+        waiters::Waiters,
     },
     transport::{BulkSlot, CloseReason, RecvStream},
 };
@@ -107,6 +108,7 @@ pub(super) struct Reader {
     current: Option<Lane>,
     signal: Arc<Signal>,
     closed: bool,
+    next_key: u64,
 }
 
 impl Reader {
@@ -116,6 +118,7 @@ impl Reader {
             current: None,
             signal: Arc::new(Signal::default()),
             closed: false,
+            next_key: 0,
         }
     }
 
@@ -161,23 +164,34 @@ impl Reader {
         }
     }
 
+    /// The handle with this key does not wait any more.
+    pub(super) fn forget(&mut self, key: u64) {
+        self.signal.lock().waiting.forget(key);
+    }
+
+    /// A key for one handle.
+    pub(super) fn new_key(&mut self) -> u64 {
+        self.next_key += 1;
+        self.next_key
+    }
+
     /// Nothing more will be added: the stream of datums ends when nothing is left.
     pub(super) fn close(&mut self) {
         self.closed = true;
         self.signal.wake_all();
     }
 
-    /// The next datum. When there is none, `waker` is woken once there may be; without one, nobody
-    /// is.
+    /// The next datum. When there is none, the waker is woken once there may be; without one,
+    /// nobody is. The key tells from which handle it comes.
     pub(super) fn poll_next<D>(
         &mut self,
-        waker: Option<&Waker>,
+        waiter: Option<(u64, &Waker)>,
         decode: fn(&[u8]) -> Result<D, CodecError>,
         total: &Stats,
     ) -> Poll<Option<D>> {
         loop {
             let Some(lane) = &mut self.current else {
-                match self.signal.next_ready(waker) {
+                match self.signal.next_ready(waiter) {
                     Some(number) => self.current = self.lanes.remove(&number).map(Lane::woken),
                     None if self.closed => return Poll::Ready(None),
                     None => return Poll::Pending,
@@ -258,7 +272,7 @@ struct Signal(Mutex<Pending>);
 #[derive(Debug, Default)]
 struct Pending {
     ready: VecDeque<u64>,
-    waiting: VecDeque<Waker>,
+    waiting: Waiters,
 }
 
 impl Signal {
@@ -266,13 +280,11 @@ impl Signal {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn next_ready(&self, waker: Option<&Waker>) -> Option<u64> {
+    fn next_ready(&self, waiter: Option<(u64, &Waker)>) -> Option<u64> {
         let mut pending = self.lock();
         let ready = pending.ready.pop_front();
-        if let (None, Some(waker)) = (ready, waker)
-            && !pending.waiting.iter().any(|waiting| waiting.will_wake(waker))
-        {
-            pending.waiting.push_back(waker.clone());
+        if let (None, Some((key, waker))) = (ready, waiter) {
+            pending.waiting.register(key, waker);
         }
         ready
     }
@@ -284,8 +296,8 @@ impl Signal {
     /// All who wait look again: they are clones of one consumer, and any of them may have lost
     /// interest.
     fn wake_all(&self) {
-        let waiting = std::mem::take(&mut self.lock().waiting);
-        waiting.into_iter().for_each(Waker::wake);
+        let woken = self.lock().waiting.take();
+        woken.wake();
     }
 }
 

@@ -1,12 +1,11 @@
 //! What a producer's handles, its worker and its subscribers' tasks share.
 
 use std::{
-    collections::VecDeque,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
-    task::{Context, Poll, Waker},
+    task::{Context, Poll},
 };
 
 use bytes::{Bytes, BytesMut};
@@ -24,6 +23,7 @@ use crate::{
     streams::{
         frames::MAX_PREFIX,
         status::Channels,
+        waiters::{Waiters, Woken},
         when::{Roster, When},
     },
 };
@@ -66,6 +66,7 @@ pub(in crate::streams) struct Core {
     pub(super) closing: CancellationToken,
     /// Online, and every window has room: what `poll_ready` looks at first.
     ready: AtomicBool,
+    next_key: AtomicU64,
     state: Mutex<State>,
 }
 
@@ -78,9 +79,9 @@ struct State {
     unflushed_bytes: usize,
     outlets: Outlets,
     /// Who waits for room, or to be online.
-    waiting: VecDeque<Waker>,
+    waiting: Waiters,
     /// Who waits until something is written.
-    draining: VecDeque<Waker>,
+    draining: Waiters,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -113,8 +114,8 @@ impl Core {
             gate_open: true,
             unflushed_bytes: 0,
             outlets: Outlets::default(),
-            waiting: VecDeque::new(),
-            draining: VecDeque::new(),
+            waiting: Waiters::default(),
+            draining: Waiters::default(),
         };
         Self {
             config,
@@ -126,6 +127,7 @@ impl Core {
             requests,
             closing: CancellationToken::new(),
             ready: AtomicBool::new(false),
+            next_key: AtomicU64::new(0),
             state: Mutex::new(state),
         }
     }
@@ -182,9 +184,28 @@ impl Core {
         }
     }
 
-    /// Ready when the producer is online and every window has room; an error when it is closed.
+    /// A key for one place from which somebody waits; to be [forgotten](Core::forget) with it.
+    fn key(&self, key: &mut Option<u64>) -> u64 {
+        *key.get_or_insert_with(|| self.next_key.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// Nobody waits there any more.
+    pub(super) fn forget(&self, key: Option<u64>) {
+        if let Some(key) = key {
+            let mut state = self.lock();
+            state.waiting.forget(key);
+            state.draining.forget(key);
+        }
+    }
+
+    /// Ready when the producer is online and every window has room; an error when it is closed. The
+    /// key is made when somebody has to wait.
     #[inline]
-    pub(super) fn poll_ready(&self, cx: &mut Context<'_>) -> Poll<Result<(), Rejected>> {
+    pub(super) fn poll_ready(
+        &self,
+        key: &mut Option<u64>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), Rejected>> {
         if self.ready.load(Ordering::Acquire) {
             return Poll::Ready(Ok(()));
         }
@@ -197,13 +218,18 @@ impl Core {
         if state.is_ready() {
             return Poll::Ready(Ok(()));
         }
-        wait(&mut state.waiting, cx);
+        state.waiting.register(self.key(key), cx.waker());
         Poll::Pending
     }
 
     /// Ready when what was sent has been handed to the transport for every subscriber. `up_to`
     /// remembers what that is: what came in before the first poll.
-    pub(super) fn poll_written(&self, up_to: &mut Option<u64>, cx: &mut Context<'_>) -> Poll<()> {
+    pub(super) fn poll_written(
+        &self,
+        up_to: &mut Option<u64>,
+        key: &mut Option<u64>,
+        cx: &mut Context<'_>,
+    ) -> Poll<()> {
         self.flush();
         let mut state = self.lock();
         let frames = *up_to.get_or_insert(state.ring.head().frames);
@@ -211,7 +237,7 @@ impl Core {
             *up_to = None;
             return Poll::Ready(());
         }
-        wait(&mut state.draining, cx);
+        state.draining.register(self.key(key), cx.waker());
         Poll::Pending
     }
 
@@ -245,15 +271,16 @@ impl Core {
 
     /// Lets waiting senders go on, if a window has become half free meanwhile.
     fn after_progress(&self, mut state: MutexGuard<'_, State>) {
-        let mut woken = VecDeque::new();
+        let mut senders = Woken::default();
         if !state.gate_open && state.ring.is_half_free() {
             state.gate_open = true;
             self.ready.store(state.is_ready(), Ordering::Release);
-            woken = std::mem::take(&mut state.waiting);
+            senders = state.waiting.take();
         }
-        woken.append(&mut state.draining);
+        let flushes = state.draining.take();
         drop(state);
-        woken.into_iter().for_each(Waker::wake);
+        senders.wake();
+        flushes.wake();
     }
 
     pub(super) fn set_online(&self, online: bool) {
@@ -277,21 +304,10 @@ impl Core {
         }
         state.phase = phase;
         self.ready.store(state.is_ready(), Ordering::Release);
-        let mut woken = VecDeque::new();
-        if phase != Phase::Offline {
-            woken = std::mem::take(&mut state.waiting);
-        }
-        if phase == Phase::Closed {
-            woken.append(&mut state.draining);
-        }
+        let senders = if phase == Phase::Offline { Woken::default() } else { state.waiting.take() };
+        let flushes = if phase == Phase::Closed { state.draining.take() } else { Woken::default() };
         drop(state);
-        woken.into_iter().for_each(Waker::wake);
-    }
-}
-
-/// Remembers who waits, once.
-fn wait(waiting: &mut VecDeque<Waker>, cx: &Context<'_>) {
-    if !waiting.iter().any(|waker| waker.will_wake(cx.waker())) {
-        waiting.push_back(cx.waker().clone());
+        senders.wake();
+        flushes.wake();
     }
 }

@@ -66,12 +66,32 @@ thread_local! {
 /// `feed` gathers datums, `flush` waits until they have been handed to the transport for every
 /// consumer, and so does `close`. [`Producer::send`] needs no `mut` and no import, and does not
 /// wait for that: the stream goes on with the datum by itself.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> anyhow::Result<()> {
+/// # use mosaik::Network;
+/// # let name = mosaik::UniqueId::random();
+/// # let n0 = Network::builder(name).offline().build().await?;
+/// # let n1 = Network::builder(name).offline().build().await?;
+/// let mut consumer = n1.streams().consume::<String>();
+///
+/// let producer = n0.streams().produce::<String>();
+/// producer.when().online().await;
+/// producer.send("hello, world".to_string()).await?;
+///
+/// assert_eq!(consumer.recv().await.as_deref(), Some("hello, world"));
+/// # Ok(())
+/// # }
+/// ```
 pub struct Producer<D> {
     handle: Arc<Handle>,
     codec: Codec<D>,
     /// A datum that the sink took while online and could not pass on before the producer went
     /// offline.
     parked: Option<BytesMut>,
+    /// Where this handle waits, if it has had to.
+    key: Option<u64>,
     /// The number of the frame up to which the flush that is under way waits.
     flushing: Option<u64>,
     /// This handle was closed as a sink.
@@ -131,7 +151,7 @@ impl Drop for Handle {
 
 impl<D> Producer<D> {
     pub(super) fn new(handle: Arc<Handle>, codec: Codec<D>) -> Self {
-        Self { handle, codec, parked: None, flushing: None, closed: false }
+        Self { handle, codec, parked: None, key: None, flushing: None, closed: false }
     }
 
     /// The producer in a builder's answer: the one that exists if there is one already. If that is
@@ -142,8 +162,9 @@ impl<D> Producer<D> {
             Err(error) => error,
         };
         tracing::error!(%error, "a producer could not be opened; its sends fail");
-        let handle = Arc::new(Handle::closed(error.stream_id()));
-        Self { handle, codec: Codec::none(), parked: None, flushing: None, closed: true }
+        let mut closed = Self::new(Arc::new(Handle::closed(error.stream_id())), Codec::none());
+        closed.closed = true;
+        closed
     }
 
     /// The stream.
@@ -185,8 +206,9 @@ impl<D> Producer<D> {
     /// sent and is in the error.
     pub async fn send(&self, datum: D) -> Result<(), SendError<D>> {
         let core = &self.handle.core;
+        let mut place = Place { core, key: None };
         loop {
-            if self.closed || poll_fn(|cx| core.poll_ready(cx)).await.is_err() {
+            if self.closed || poll_fn(|cx| core.poll_ready(&mut place.key, cx)).await.is_err() {
                 return Err(SendError::Closed(Some(datum)));
             }
             let pushed =
@@ -213,7 +235,15 @@ impl<D> Producer<D> {
         if self.closed {
             return Err(SendError::Closed(Some(datum)));
         }
-        let push = |frame: &mut BytesMut| self.handle.core.push(frame, true, Then::Flush);
+        let core = &self.handle.core;
+        let push = |frame: &mut BytesMut| match core.push(frame, true, Then::Flush) {
+            Err(Rejected::Full) => {
+                // What fills the window may be what nobody has flushed yet.
+                core.flush();
+                core.push(frame, true, Then::Flush)
+            }
+            pushed => pushed,
+        };
         match self.with_encoded(&datum, push) {
             Ok(Ok(())) => Ok(()),
             Ok(Err(Rejected::Offline)) => Err(SendError::Offline(datum)),
@@ -256,13 +286,25 @@ impl<D> Producer<D> {
                 Ok(()) => self.parked = None,
                 Err(Rejected::Closed) => return Poll::Ready(Err(SendError::Closed(None))),
                 Err(Rejected::Offline | Rejected::Full) => {
-                    if ready!(self.handle.core.poll_ready(cx)).is_err() {
+                    if ready!(self.handle.core.poll_ready(&mut self.key, cx)).is_err() {
                         return Poll::Ready(Err(SendError::Closed(None)));
                     }
                 }
             }
         }
         Poll::Ready(Ok(()))
+    }
+}
+
+/// Where one `send` waits.
+struct Place<'a> {
+    core: &'a Core,
+    key: Option<u64>,
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        self.core.forget(self.key);
     }
 }
 
@@ -289,7 +331,8 @@ impl<D> Sink<D> for Producer<D> {
             return Poll::Ready(Err(SendError::Closed(None)));
         }
         ready!(self.poll_parked(cx))?;
-        self.handle.core.poll_ready(cx).map_err(|_| SendError::Closed(None))
+        let this = &mut *self;
+        this.handle.core.poll_ready(&mut this.key, cx).map_err(|_| SendError::Closed(None))
     }
 
     fn start_send(mut self: Pin<&mut Self>, datum: D) -> Result<(), Self::Error> {
@@ -315,7 +358,7 @@ impl<D> Sink<D> for Producer<D> {
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
         let this = &mut *self;
         ready!(this.poll_parked(cx))?;
-        this.handle.core.poll_written(&mut this.flushing, cx).map(Ok)
+        this.handle.core.poll_written(&mut this.flushing, &mut this.key, cx).map(Ok)
     }
 
     fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
@@ -325,10 +368,18 @@ impl<D> Sink<D> for Producer<D> {
     }
 }
 
+impl<D> Drop for Producer<D> {
+    fn drop(&mut self) {
+        self.handle.core.forget(self.key);
+    }
+}
+
 impl<D> Clone for Producer<D> {
     /// Another handle to the same stream.
     fn clone(&self) -> Self {
-        Self { closed: self.closed, ..Self::new(self.handle.clone(), self.codec) }
+        let mut clone = Self::new(self.handle.clone(), self.codec);
+        clone.closed = self.closed;
+        clone
     }
 }
 

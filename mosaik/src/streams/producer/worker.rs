@@ -113,10 +113,7 @@ impl Worker {
                 () = closing.cancelled(), if !closing.is_cancelled() => {}
                 Some(request) = self.requests.recv() => self.handle(request),
                 changed = catalog.changed(), if watched => match changed {
-                    Ok(()) => {
-                        catalog.mark_unchanged();
-                        self.review();
-                    }
+                    Ok(()) => self.review(),
                     Err(_) => return,
                 },
             }
