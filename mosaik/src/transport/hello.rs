@@ -176,6 +176,7 @@ impl Talk<'_> {
     async fn dial(&mut self) -> Result<Claim, CloseReason> {
         self.say(&Hello::Opening(self.opening(Role::Dialler), None)).await?;
         let (opening, verdict) = self.hear_opening(Role::Acceptor).await?;
+        self.conn.allow(Allowance::PROVEN);
         let claim = self.claim(&opening);
         let (verdict, ours) = match verdict {
             Some(Verdict::Keep) => (self.party.registry.obey(&claim), None),
