@@ -65,7 +65,9 @@ impl Registration {
 
 impl fmt::Debug for Registry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Registry").field("producers", &self.lock().by_stream).finish_non_exhaustive()
+        f.debug_struct("Registry")
+            .field("producers", &self.lock().by_stream)
+            .finish_non_exhaustive()
     }
 }
 
