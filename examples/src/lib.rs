@@ -1,1 +1,4 @@
-//! Placeholder.
+//! What several of the examples need, and a program of its own would have in a module.
+
+pub mod input;
+pub mod peers;

@@ -100,6 +100,9 @@ pub fn data(attribute: TokenStream, item: TokenStream) -> TokenStream {
 /// |---|---|
 /// | `"my-app"` | the network's name unless `--network` gives another; else the package's name |
 /// | `tags = ["matcher", TAG]` | what the node is tagged with |
+/// | `offline = true` | uses no service on the internet unless `--offline=false` says otherwise |
+/// | `data_dir = path()` | where the node keeps its key unless `--data-dir` says otherwise: a path or an `Option` of one |
+/// | `log = "warn"` | what is logged unless `-v`, `MOSAIK_LOG` or `RUST_LOG` says otherwise; else `info` |
 /// | `worker_threads = 4`, `flavor = "current_thread"` | as in `#[tokio::main]` |
 /// | `crate = ::path` | where a renamed mosaik is found |
 #[proc_macro_attribute]

@@ -161,7 +161,7 @@ async fn main() {
         .compare(
             "64B",
             Unit::PerSecond,
-            Goal(0.45),
+            Goal::Ratio(0.45),
             |span| rate(span, Style::Feed, small, small_of),
             |span| raw::rate(span, 64),
         )
@@ -170,7 +170,7 @@ async fn main() {
         .compare(
             "64B-send",
             Unit::PerSecond,
-            Goal(0.25),
+            Goal::Ratio(0.25),
             |span| rate(span, Style::Send, small, small_of),
             |span| raw::rate(span, 64),
         )
@@ -179,7 +179,7 @@ async fn main() {
         .compare(
             "1KiB",
             Unit::PerSecond,
-            Goal(0.7),
+            Goal::Ratio(0.7),
             |span| rate(span, Style::Feed, block::<1024>, |block| block.sequence),
             |span| raw::rate(span, 1024),
         )
@@ -189,7 +189,7 @@ async fn main() {
         .compare(
             "64KiB",
             Unit::BytesPerSecond,
-            Goal(0.85),
+            Goal::Ratio(0.85),
             async |span| {
                 let blocks = rate(span, Style::Feed, block::<LARGE>, |block| block.sequence).await;
                 blocks * LARGE as f64
@@ -197,6 +197,6 @@ async fn main() {
             async |span| raw::rate(span, LARGE).await * LARGE as f64,
         )
         .await;
-    figures.compare("ping-pong", Unit::Seconds, Goal(2.0), ping_pong, raw::ping_pong).await;
+    figures.compare("ping-pong", Unit::Seconds, Goal::Ratio(2.0), ping_pong, raw::ping_pong).await;
     figures.finish();
 }

@@ -41,6 +41,7 @@ fn program(model: &Model) -> TokenStream {
     };
     let threads = model.worker_threads.iter();
     let current_thread = model.current_thread.then(|| quote!(.current_thread()));
+    let (offline, data_dir, log) = (model.offline.iter(), model.data_dir.iter(), model.log.iter());
     let tags = model.tags.iter().map(|tag| match tag {
         Tag::Literal(id) => id.tokens(&model.krate),
         Tag::Expr(expr) => quote!(#expr),
@@ -50,5 +51,8 @@ fn program(model: &Model) -> TokenStream {
             #(.worker_threads(#threads))*
             #current_thread
             #(.tag(#tags))*
+            #(.offline(#offline))*
+            #(.data_dir(#data_dir))*
+            #(.log(#log))*
     }
 }

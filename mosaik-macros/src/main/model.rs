@@ -12,6 +12,9 @@ pub(super) struct Model {
     pub(super) worker_threads: Option<Expr>,
     pub(super) current_thread: bool,
     pub(super) tags: Vec<Tag>,
+    pub(super) offline: Option<bool>,
+    pub(super) data_dir: Option<Expr>,
+    pub(super) log: Option<LitStr>,
     pub(super) function: EntryFn,
     /// Whether the function can be called as it is.
     pub(super) sound: bool,
@@ -57,6 +60,9 @@ pub(super) fn model(input: Input, errors: &mut Errors) -> Model {
         worker_threads,
         current_thread,
         tags,
+        offline: input.offline,
+        data_dir: input.data_dir,
+        log: input.log,
         function: input.function,
         sound,
     }

@@ -16,6 +16,9 @@ pub(super) const FORM: &str = "async fn main(network: Network)";
 
 const TAGS: &str = "tags = [\"matcher\"]";
 const FLAVOR: &str = "flavor = \"current_thread\"";
+const DATA_DIR: &str = "data_dir = path()";
+const OFFLINE: &str = "offline = true";
+const LOG: &str = "log = \"warn\"";
 const WORKER_THREADS: &str = "worker_threads = 4";
 
 const SPEC: Spec = Spec {
@@ -25,6 +28,9 @@ const SPEC: Spec = Spec {
         Key::expr("worker_threads", WORKER_THREADS),
         Key::expr("flavor", FLAVOR),
         Key::expr("tags", TAGS),
+        Key::expr("offline", OFFLINE),
+        Key::expr("data_dir", DATA_DIR),
+        Key::expr("log", LOG),
         Key::CRATE,
     ],
 };
@@ -35,6 +41,9 @@ pub(super) struct Input {
     pub(super) worker_threads: Option<Expr>,
     pub(super) flavor: Option<LitStr>,
     pub(super) tags: Vec<Expr>,
+    pub(super) offline: Option<bool>,
+    pub(super) data_dir: Option<Expr>,
+    pub(super) log: Option<LitStr>,
     pub(super) function: EntryFn,
 }
 
@@ -54,12 +63,17 @@ pub(super) fn parse(
         .expr("tags")
         .map(|expr| values::array(expr, TAGS, errors).cloned().collect())
         .unwrap_or_default();
+    let offline = options.expr("offline").and_then(|expr| values::boolean(expr, "offline", errors));
+    let log = options.expr("log").and_then(|expr| values::text(expr, LOG, errors).cloned());
     Some(Input {
         krate: CratePath::new(options.crate_path()),
         network: options.intent.clone(),
         worker_threads,
         flavor,
         tags,
+        offline,
+        data_dir: options.expr("data_dir").cloned(),
+        log,
         function,
     })
 }

@@ -12,7 +12,14 @@ fn a_network_and_arguments() {
             serve(network, args).await
         }
     };
-    let attribute = quote!("my-app", tags = ["matcher", TAG], worker_threads = 4);
+    let attribute = quote!(
+        "my-app",
+        tags = ["matcher", TAG],
+        worker_threads = 4,
+        offline = true,
+        data_dir = data_dir(),
+        log = "warn"
+    );
     assert_snapshot!(pretty(main(attribute, item)));
 }
 

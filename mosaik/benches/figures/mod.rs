@@ -22,11 +22,52 @@ pub enum Unit {
     BytesPerSecond,
     /// Seconds; less is better.
     Seconds,
+    /// Bytes; less is better.
+    Bytes,
 }
 
-/// The goal of a case, as a ratio to its twin.
+/// The goal of a case.
 #[derive(Clone, Copy, Debug)]
-pub struct Goal(pub f64);
+#[allow(dead_code, reason = "each bench uses some")]
+pub enum Goal {
+    /// As a ratio to its twin.
+    Ratio(f64),
+    /// By itself, whatever the twin does; in the unit of the case.
+    Itself(f64),
+    /// None is set: the figure is there to be compared with later ones.
+    None,
+}
+
+impl Goal {
+    /// Whether it is met; none is always met.
+    fn is_met(self, unit: Unit, value: f64, ratio: f64) -> bool {
+        let (value, goal) = match self {
+            Self::Ratio(goal) => (ratio, goal),
+            Self::Itself(goal) => (value, goal),
+            Self::None => return true,
+        };
+        match unit {
+            Unit::PerSecond | Unit::BytesPerSecond => value >= goal,
+            Unit::Seconds | Unit::Bytes => value <= goal,
+        }
+    }
+
+    fn shown(self, unit: Unit) -> String {
+        match self {
+            Self::Ratio(ratio) => format!("{ratio:.2}"),
+            Self::Itself(value) => Shown(value, unit).to_string(),
+            Self::None => "none".to_owned(),
+        }
+    }
+
+    fn json(self) -> Value {
+        match self {
+            Self::Ratio(ratio) => json!(ratio),
+            Self::Itself(value) => json!({ "ours": value }),
+            Self::None => Value::Null,
+        }
+    }
+}
 
 /// The cases of one bench.
 pub struct Figures {
@@ -96,16 +137,13 @@ impl Figures {
         }
         let (a, b) = (Spread::of(a), Spread::of(b));
         let ratio = a.median / b.median;
-        let met = match unit {
-            Unit::PerSecond | Unit::BytesPerSecond => ratio >= goal.0,
-            Unit::Seconds => ratio <= goal.0,
-        };
+        let met = goal.is_met(unit, a.median, ratio);
         println!(
-            "figure: {}/{name} | ours {} | twin {} | ratio {ratio:.2} | goal {:.2} | {} | ours {} to {} | twin {} to {}",
+            "figure: {}/{name} | ours {} | twin {} | ratio {ratio:.2} | goal {} | {} | ours {} to {} | twin {} to {}",
             self.subsystem,
             Shown(a.median, unit),
             Shown(b.median, unit),
-            goal.0,
+            goal.shown(unit),
             if met { "met" } else { "short" },
             Shown(a.min, unit),
             Shown(a.max, unit),
@@ -118,7 +156,7 @@ impl Figures {
             "ours": a.json(),
             "twin": b.json(),
             "ratio": ratio,
-            "goal": goal.0,
+            "goal": goal.json(),
             "met": met,
         }));
     }
@@ -205,6 +243,8 @@ impl fmt::Display for Shown {
             Unit::Seconds if value >= 1.0 => write!(f, "{value:.2} s"),
             Unit::Seconds if value >= 1e-3 => write!(f, "{:.2} ms", value * 1e3),
             Unit::Seconds => write!(f, "{:.1} us", value * 1e6),
+            Unit::Bytes if value >= 1e6 => write!(f, "{:.2} MB", value / 1e6),
+            Unit::Bytes => write!(f, "{:.0} kB", value / 1e3),
         }
     }
 }

@@ -278,8 +278,6 @@ impl Discovery {
         let (heard, departed) = oneshot::channel();
         let window = self.config.graceful_departure_window;
         let goodbye = async {
-            // A peer that has just admitted this node knows it, and must hear of its end.
-            let _ = timeout(window / 2, self.reach.transport.settle()).await;
             if self.reach.commands.send(Command::Depart(heard)).await.is_ok() {
                 let _ = departed.await;
             }

@@ -24,15 +24,16 @@ use super::{
     error::Error,
     event::Event,
     refusal::{Refusal, Refusals},
-    version::{PeerEntryVersion, micros},
+    version::{PeerEntryVersion, micros, span_micros},
 };
 use crate::{
     clock::Clock,
     id::{NetworkId, PeerId, StreamId},
 };
 
-/// The node's own beat is signed anew when it is asked for and older than this, in microseconds.
-const BEAT_AGE_MAX_US: u64 = 1_000_000;
+/// The node's own beat is signed anew when it is asked for and older than this, or than half the
+/// interval of announcements if that is shorter.
+const BEAT_AGE_MAX: Duration = Duration::from_secs(1);
 
 /// Told which peer started (again), and when.
 type OnNewStart = dyn Fn(&PeerId, u64) + Send + Sync;
@@ -232,9 +233,9 @@ impl Shared {
         let now = self.now();
         let mut guard = self.lock();
         let local = guard.state.local();
+        let age_max = span_micros(BEAT_AGE_MAX.min(self.announce_interval / 2));
         let is_recent = |beat: &Beat| {
-            beat.version() == local.update_version()
-                && beat.time().saturating_add(BEAT_AGE_MAX_US) > now
+            beat.version() == local.update_version() && beat.time().saturating_add(age_max) > now
         };
         if local.beat().is_some_and(is_recent) {
             return local.clone();

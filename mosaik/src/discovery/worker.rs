@@ -6,6 +6,7 @@ mod upkeep;
 
 use std::{
     collections::{BTreeMap, HashSet},
+    pin::pin,
     sync::Arc,
     time::Duration,
 };
@@ -327,18 +328,35 @@ impl Worker {
         }
     }
 
-    /// Tells everyone that this node leaves, and waits until its neighbours have heard it.
+    /// Tells all peers that this node leaves, and waits until they have heard it.
     async fn depart(&mut self, inbound: &mut mpsc::Receiver<Inbound>) {
+        let departure = Announcement::Departure(Raw::from(self.shared.departure()));
+        let transport = self.reach.transport.clone();
+        let mut settled = pin!(transport.settle());
+        let mut is_settled = false;
         // Not only the neighbours: a node that has just come has none yet, and is known already
         // to those that it is connected with.
-        let mut peers = self.overlay.neighbors().clone();
-        peers.extend(self.reach.transport.links().iter().map(Link::peer));
-        let departure = Announcement::Departure(Raw::from(self.shared.departure()));
-        self.overlay.quit(&departure, &peers, Instant::now());
+        let mut told = self.overlay.neighbors().clone();
+        told.extend(transport.links().iter().map(Link::peer));
+        self.overlay.tell(&departure, told.iter().copied());
+        self.overlay.quit(Instant::now());
         self.carry_out();
-        while self.neighbors.finish(&peers) {
-            let Some(inbound) = inbound.recv().await else { return };
-            self.neighbors.hear(inbound);
+        while self.neighbors.finish(&told) || !is_settled {
+            tokio::select! {
+                () = &mut settled, if !is_settled => {
+                    is_settled = true;
+                    // Peers that admitted this node a moment ago know it as well.
+                    let links = transport.links();
+                    let late: Vec<_> =
+                        links.iter().map(Link::peer).filter(|peer| told.insert(*peer)).collect();
+                    self.overlay.tell(&departure, late);
+                    self.carry_out();
+                }
+                inbound = inbound.recv() => match inbound {
+                    Some(inbound) => drop(self.neighbors.hear(inbound)),
+                    None => return,
+                },
+            }
         }
     }
 }

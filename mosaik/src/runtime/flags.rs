@@ -41,9 +41,17 @@ pub(crate) struct Flags {
     #[arg(long, id = "mosaik-tag", value_name = "TAG", action = ArgAction::Append)]
     pub(crate) tag: Vec<String>,
 
-    /// Use no service on the internet [env: MOSAIK_OFFLINE=true]
-    #[arg(long, id = "mosaik-offline")]
-    pub(crate) offline: bool,
+    /// Use no service on the internet; `--offline=false` undoes that where it is the default [env:
+    /// MOSAIK_OFFLINE=true]
+    #[arg(
+        long,
+        id = "mosaik-offline",
+        value_name = "BOOL",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true"
+    )]
+    pub(crate) offline: Option<bool>,
 
     /// Directory that keeps this node's key between runs [env: MOSAIK_DATA_DIR]
     #[arg(long, id = "mosaik-data-dir", value_name = "DIR")]
@@ -139,7 +147,7 @@ mod tests {
         assert_eq!(flags.network.as_deref(), Some("a"));
         assert_eq!(flags.bootstrap, [format!("{ID}@a:1"), ID.into()].map(|n| n.parse().unwrap()));
         assert_eq!(flags.bind.len(), 2);
-        assert_eq!((flags.verbose, flags.offline), (2, true));
+        assert_eq!((flags.verbose, flags.offline), (2, Some(true)));
     }
 
     #[test]
@@ -167,8 +175,17 @@ mod tests {
     fn ours_may_stand_behind_a_subcommand() {
         let (flags, args) = parse_as::<Clashing>("app go 3 --offline --tag t").unwrap();
         assert_eq!(args.action, Some(Action::Go { times: 3 }));
-        assert!(flags.offline);
+        assert_eq!(flags.offline, Some(true));
         assert_eq!(flags.tag, ["t"]);
+    }
+
+    #[test]
+    fn offline_is_said_or_undone() {
+        for (line, offline) in
+            [("app", None), ("app --offline", Some(true)), ("app --offline=false", Some(false))]
+        {
+            assert_eq!(parse_as::<Plain>(line).unwrap().0.offline, offline, "{line}");
+        }
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! What `#[mosaik::main(…)]` says about a program.
 
+use std::path::PathBuf;
+
 use crate::id::Tag;
 
 /// A program that is a node, as its attribute describes it.
@@ -9,12 +11,23 @@ pub struct Program {
     pub(super) tags: Vec<Tag>,
     pub(super) worker_threads: Option<usize>,
     pub(super) current_thread: bool,
+    pub(super) offline: bool,
+    pub(super) data_dir: Option<PathBuf>,
+    pub(super) log: Option<&'static str>,
 }
 
 impl Program {
     /// `network` is the name of the network that is joined unless a flag says otherwise.
     pub fn new(network: &'static str) -> Self {
-        Self { network, tags: Vec::new(), worker_threads: None, current_thread: false }
+        Self {
+            network,
+            tags: Vec::new(),
+            worker_threads: None,
+            current_thread: false,
+            offline: false,
+            data_dir: None,
+            log: None,
+        }
     }
 
     /// Adds a tag to the node.
@@ -35,6 +48,28 @@ impl Program {
     #[must_use]
     pub fn current_thread(mut self) -> Self {
         self.current_thread = true;
+        self
+    }
+
+    /// Whether services on the internet are left alone, unless a flag or the environment says
+    /// otherwise.
+    #[must_use]
+    pub fn offline(mut self, offline: bool) -> Self {
+        self.offline = offline;
+        self
+    }
+
+    /// Where the node keeps what outlives it, unless a flag says otherwise.
+    #[must_use]
+    pub fn data_dir(mut self, path: impl Into<Option<PathBuf>>) -> Self {
+        self.data_dir = path.into();
+        self
+    }
+
+    /// What is logged unless a flag or the environment says otherwise.
+    #[must_use]
+    pub fn log(mut self, filter: &'static str) -> Self {
+        self.log = Some(filter);
         self
     }
 }

@@ -82,10 +82,14 @@ impl Settings {
             bind: or_else(flags.bind, || env.list("MOSAIK_BIND", "socket address"))?,
             advertise: or_else(flags.advertise, || env.list("MOSAIK_ADVERTISE", "socket address"))?,
             tags: program.tags.iter().copied().chain(tags).collect(),
-            offline: flags.offline || env.flag("MOSAIK_OFFLINE")?,
-            data_dir: flags.data_dir.or(env.path("MOSAIK_DATA_DIR")),
+            offline: match flags.offline {
+                Some(offline) => offline,
+                None => env.flag("MOSAIK_OFFLINE")?.unwrap_or(program.offline),
+            },
+            data_dir: flags.data_dir.or(env.path("MOSAIK_DATA_DIR")).or(program.data_dir.clone()),
             log: match (flags.verbose, env.text("MOSAIK_LOG")?.or(env.text("RUST_LOG")?)) {
                 (0, Some(filter)) => filter,
+                (0, None) => program.log.map_or_else(|| log_filter(0), str::to_owned),
                 (verbose, _) => log_filter(verbose),
             },
         })
@@ -178,10 +182,11 @@ impl<F: Fn(&str) -> Option<OsString>> Env<F> {
             .collect()
     }
 
-    fn flag(&self, name: &'static str) -> Result<bool, SettingsError> {
+    fn flag(&self, name: &'static str) -> Result<Option<bool>, SettingsError> {
         match self.text(name)?.as_deref() {
-            None | Some("0" | "false" | "no" | "off") => Ok(false),
-            Some("1" | "true" | "yes" | "on") => Ok(true),
+            None => Ok(None),
+            Some("0" | "false" | "no" | "off") => Ok(Some(false)),
+            Some("1" | "true" | "yes" | "on") => Ok(Some(true)),
             Some(other) => Err(SettingsError::Value {
                 name,
                 value: other.to_owned(),
@@ -247,6 +252,35 @@ mod tests {
         assert_eq!(settings.network, "app");
         assert_eq!(settings.tags, [Tag::from("built-in")]);
         assert!(settings.log.starts_with("info,iroh=warn"));
+    }
+
+    #[test]
+    fn what_the_program_says_gives_way_to_flags_and_environment() {
+        let program =
+            || Program::new("app").offline(true).data_dir(PathBuf::from("/its-own")).log("warn");
+        let resolve = |flags, env: &[(&str, &str)]| {
+            let value = |name: &str| {
+                env.iter().find(|(key, _)| *key == name).map(|(_, value)| OsString::from(value))
+            };
+            Settings::resolve(&program(), flags, value).unwrap()
+        };
+        let its_own = resolve(Flags::default(), &[]);
+        assert_eq!(its_own.data_dir, Some("/its-own".into()));
+        assert_eq!((its_own.log.as_str(), its_own.offline), ("warn", true));
+        let env =
+            [("MOSAIK_DATA_DIR", "/from-env"), ("MOSAIK_LOG", "error"), ("MOSAIK_OFFLINE", "no")];
+        let from_env = resolve(Flags::default(), &env);
+        assert_eq!(from_env.data_dir, Some("/from-env".into()));
+        assert_eq!((from_env.log.as_str(), from_env.offline), ("error", false));
+        let flags = Flags {
+            data_dir: Some("/from-flag".into()),
+            offline: Some(true),
+            verbose: 1,
+            ..Flags::default()
+        };
+        let from_flags = resolve(flags, &env);
+        assert_eq!(from_flags.data_dir, Some("/from-flag".into()));
+        assert!(from_flags.log.starts_with("debug") && from_flags.offline);
     }
 
     #[test]

@@ -55,8 +55,21 @@ pub(super) struct Bulk {
 enum State {
     #[default]
     Closed,
+    /// Asked for: a connection will come, from here or from the other side.
     Opening,
+    /// This side is dialling it.
+    Dialling,
     Open(Connection),
+}
+
+impl State {
+    fn is_under_way(&self) -> bool {
+        matches!(self, Self::Opening | Self::Dialling)
+    }
+
+    fn is_open(&self) -> bool {
+        matches!(self, Self::Open(connection) if !connection.is_closed())
+    }
 }
 
 impl Bulk {
@@ -185,7 +198,7 @@ impl Link {
                 return Ok(connection);
             }
             let ours = self.0.bulk.lane.send_if_modified(|state| {
-                let idle = !matches!(state, State::Opening);
+                let idle = !state.is_under_way();
                 if idle {
                     *state = State::Opening;
                 }
@@ -195,7 +208,7 @@ impl Link {
                 self.request_bulk().await?;
             }
             lane.mark_unchanged();
-            if matches!(*lane.borrow(), State::Opening) {
+            if lane.borrow().is_under_way() {
                 tokio::select! {
                     // The sender lives in this link.
                     _ = lane.changed() => {}
@@ -227,10 +240,18 @@ impl Link {
     /// The peer granted us the lane: dial it.
     pub(super) async fn dial_bulk(&self, transport: &Transport, token: Tag) {
         let Some(addr) = self.0.dialled.clone() else { return };
-        if self.0.bulk.connection().is_some() {
+        // Both sides may have asked at once. A second lane would replace the first, and with it
+        // streams that were already opened on it.
+        let ours = self.0.bulk.lane.send_if_modified(|state| {
+            let ours = !matches!(state, State::Dialling) && !state.is_open();
+            if ours {
+                *state = State::Dialling;
+            }
+            ours
+        });
+        if !ours {
             return;
         }
-        self.0.bulk.lane.send_replace(State::Opening);
         let opened = async {
             let connection = transport.dial_lane(addr, Lane::Bulk).await.ok()?;
             let (mut send, _) = connection.open_bi().await.ok()?;
@@ -314,13 +335,17 @@ impl Tokens {
         self.given.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// At most one unused token a link: a peer that keeps asking holds no memory.
+    /// At most one unused token a link: a peer that keeps asking holds no memory, and does not
+    /// void what it is about to show.
     fn issue(&self, link: &Arc<Inner>) -> Tag {
-        let token = self.random.bytes();
         let mut given = self.lock();
-        given.retain(|_, known| {
-            known.strong_count() > 0 && !std::ptr::eq(known.as_ptr(), Arc::as_ptr(link))
-        });
+        given.retain(|_, known| known.strong_count() > 0);
+        let unused =
+            given.iter().find(|(_, known)| std::ptr::eq(known.as_ptr(), Arc::as_ptr(link)));
+        if let Some((token, _)) = unused {
+            return *token;
+        }
+        let token = self.random.bytes();
         given.insert(token, Arc::downgrade(link));
         token
     }

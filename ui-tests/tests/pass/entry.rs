@@ -11,7 +11,13 @@ mod programs {
     }
 
     mod with_a_network {
-        #[mosaik::main("app", tags = ["matcher", mosaik::tag!("other")])]
+        #[mosaik::main(
+            "app",
+            tags = ["matcher", mosaik::tag!("other")],
+            offline = true,
+            data_dir = std::path::PathBuf::from("/var/lib/app"),
+            log = "warn"
+        )]
         async fn main(network: mosaik::Network) -> anyhow::Result<()> {
             anyhow::ensure!(network.network_id().len() == 32);
             Ok(())

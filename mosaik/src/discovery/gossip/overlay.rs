@@ -109,21 +109,21 @@ impl Overlay {
         true
     }
 
-    /// Tells these peers something last, and says goodbye to the neighbours. Nothing works after
-    /// that.
-    pub(crate) fn quit(
+    /// Tells something to each of these peers, neighbours or not, who pass it on. The protocol
+    /// would only offer it to some, and who leaves cannot be asked for it any more.
+    pub(crate) fn tell(
         &mut self,
         last_words: &Announcement,
-        peers: &BTreeSet<PeerId>,
-        now: Instant,
+        peers: impl IntoIterator<Item = PeerId>,
     ) {
-        if let Ok(content) = postcard::to_stdvec(last_words) {
-            // To all of them at once: the protocol would only offer it to some, and they could
-            // not ask for it any more.
-            let frame = Bytes::from(frame::first_hop(self.topic.as_bytes(), content.into()));
-            let send = |to: &PeerId| Effect::Send { to: *to, frame: frame.clone() };
-            self.effects.extend(peers.iter().map(send));
-        }
+        let Ok(content) = postcard::to_stdvec(last_words) else { return };
+        let frame = Bytes::from(frame::first_hop(self.topic.as_bytes(), content.into()));
+        let send = |to| Effect::Send { to, frame: frame.clone() };
+        self.effects.extend(peers.into_iter().map(send));
+    }
+
+    /// Says goodbye to the neighbours. Nothing but [`Overlay::tell`] works after that.
+    pub(crate) fn quit(&mut self, now: Instant) {
         self.command(Command::Quit, now);
     }
 

@@ -1,0 +1,2 @@
+#[mosaik::main("app", log = 3)]
+async fn main() {}

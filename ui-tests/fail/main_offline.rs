@@ -1,0 +1,2 @@
+#[mosaik::main("app", offline = "yes")]
+async fn main() {}
