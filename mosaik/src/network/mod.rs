@@ -98,7 +98,7 @@ impl Network {
     }
 
     /// Leaves the network: ends everything that was created from this node, tells the other nodes,
-    /// and returns when no task of it is left. Takes about half a second at most.
+    /// and returns when no task of it is left. Takes a few milliseconds, and about a second at most.
     ///
     /// Cancel safe: if dropped, the goodbye goes on without being waited for.
     pub async fn shutdown(self) {

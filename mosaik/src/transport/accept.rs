@@ -12,6 +12,7 @@ use super::{
     close::CloseReason,
     connection::{Connection, Lane},
     hello::{Role, Tag},
+    stream::SendStream,
 };
 
 impl Transport {
@@ -58,20 +59,24 @@ impl Transport {
     /// A bulk lane is admitted by the token that its control connection gave out.
     async fn accept_bulk(&self, connection: Connection, slot: tokio::sync::OwnedSemaphorePermit) {
         let token = timeout(self.0.config.hello_timeout, read_token(&connection)).await;
-        let link = token
-            .ok()
-            .flatten()
-            .and_then(|token| self.0.tokens.redeem(&token, &connection.remote_id()));
+        let redeemed = token.ok().flatten().and_then(|(token, confirm)| {
+            let link = self.0.tokens.redeem(&token, &connection.remote_id())?;
+            Some((link, confirm))
+        });
         drop(slot);
-        match link {
-            Some(link) => link.serve_bulk(connection).await,
+        match redeemed {
+            Some((link, mut confirm)) => {
+                confirm.finish();
+                link.serve_bulk(connection).await;
+            }
             None => connection.close(CloseReason::ProtocolViolation),
         }
     }
 }
 
-async fn read_token(connection: &Connection) -> Option<Tag> {
-    let (_, mut recv) = connection.accept_bi().await.ok()?;
+/// The token that the dialler shows, and where it is told that the token is good.
+async fn read_token(connection: &Connection) -> Option<(Tag, SendStream)> {
+    let (confirm, mut recv) = connection.accept_bi().await.ok()?;
     let mut bytes = Vec::with_capacity(Tag::default().len());
     while let Some(chunk) = recv.read_chunk().await.ok()? {
         bytes.extend_from_slice(&chunk);
@@ -79,5 +84,5 @@ async fn read_token(connection: &Connection) -> Option<Tag> {
             return None;
         }
     }
-    bytes.try_into().ok()
+    Some((bytes.try_into().ok()?, confirm))
 }

@@ -12,10 +12,12 @@ use std::{
     time::Duration,
 };
 
+use ::iroh::EndpointAddr;
 use bytes::Bytes;
+use futures::stream::{FuturesUnordered, StreamExt};
 use tokio::{
     sync::{oneshot, watch},
-    time::timeout,
+    time::{Instant, sleep, timeout},
 };
 
 use super::{
@@ -36,13 +38,20 @@ const HEADER_TIMEOUT: Duration = Duration::from_secs(5);
 /// First byte of a stream that carries a subscription's data.
 const DATA: u8 = 1;
 const HEADER: usize = 9;
+/// How long after asking for the lane it is asked for again.
+const ASK_AGAIN: Duration = Duration::from_secs(1);
 /// Streams that a peer may open beyond those that are expected, so that one that closes and one
 /// that opens may overlap.
 const SPARE_STREAMS: u32 = 16;
 
 #[derive(Debug)]
 pub(super) struct Bulk {
-    lane: watch::Sender<State>,
+    /// The lane, while there is one.
+    lane: watch::Sender<Option<Connection>>,
+    /// The newest token that the peer has given us.
+    offered: watch::Sender<Option<Tag>>,
+    /// When this side last asked for the lane.
+    asked: Mutex<Option<Instant>>,
     /// Streams that are expected, by the id that this side chose.
     slots: Mutex<HashMap<u64, oneshot::Sender<RecvStream>>>,
     next_slot: AtomicU64,
@@ -51,31 +60,12 @@ pub(super) struct Bulk {
     tokens: Arc<Tokens>,
 }
 
-#[derive(Clone, Debug, Default)]
-enum State {
-    #[default]
-    Closed,
-    /// Asked for: a connection will come, from here or from the other side.
-    Opening,
-    /// This side is dialling it.
-    Dialling,
-    Open(Connection),
-}
-
-impl State {
-    fn is_under_way(&self) -> bool {
-        matches!(self, Self::Opening | Self::Dialling)
-    }
-
-    fn is_open(&self) -> bool {
-        matches!(self, Self::Open(connection) if !connection.is_closed())
-    }
-}
-
 impl Bulk {
     pub(super) fn new(tokens: Arc<Tokens>) -> Self {
         Self {
             lane: watch::Sender::default(),
+            offered: watch::Sender::default(),
+            asked: Mutex::default(),
             slots: Mutex::default(),
             next_slot: AtomicU64::new(1),
             reserved: AtomicU32::new(0),
@@ -88,26 +78,44 @@ impl Bulk {
     }
 
     fn connection(&self) -> Option<Connection> {
-        match &*self.lane.borrow() {
-            State::Open(connection) if !connection.is_closed() => Some(connection.clone()),
-            _ => None,
-        }
+        self.lane.borrow().clone().filter(|connection| !connection.is_closed())
     }
 
-    /// Lets the peer open as many streams as are reserved.
+    /// Lets the peer open as many streams as are reserved. To be called whenever `reserved` has
+    /// become a power of two: the grant lasts until the next one.
     fn allow(&self, connection: &Connection) {
         let reserved = self.reserved.load(Ordering::Relaxed).min(1 << 20);
         connection.allow(Allowance {
             bi_streams: 1,
-            uni_streams: reserved.next_power_of_two() + SPARE_STREAMS,
+            uni_streams: (reserved + 1).next_power_of_two() + SPARE_STREAMS,
             window_bytes: None,
         });
     }
 
+    fn open(&self, connection: &Connection) {
+        self.allow(connection);
+        if let Some(old) = self.lane.send_replace(Some(connection.clone())) {
+            old.close(CloseReason::Duplicate);
+        }
+        // What was reserved meanwhile did not find the lane yet.
+        self.allow(connection);
+    }
+
     pub(super) fn close(&self, reason: CloseReason) {
-        if let State::Open(connection) = self.lane.send_replace(State::Closed) {
+        if let Some(connection) = self.lane.send_replace(None) {
             connection.close(reason);
         }
+    }
+
+    /// Whether it is time to ask for the lane, for the first time or again.
+    fn is_time_to_ask(&self) -> bool {
+        let now = Instant::now();
+        let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_time = asked.is_none_or(|last| now >= last + ASK_AGAIN);
+        if is_time {
+            *asked = Some(now);
+        }
+        is_time
     }
 }
 
@@ -177,16 +185,7 @@ impl Link {
         };
         match timeout(OPEN_TIMEOUT, opening).await {
             Ok(opened) => opened,
-            Err(_) => {
-                self.0.bulk.lane.send_if_modified(|state| {
-                    let stuck = matches!(state, State::Opening);
-                    if stuck {
-                        *state = State::Closed;
-                    }
-                    stuck
-                });
-                Err(OpenError::NoBulkLane("it did not open in time".into()))
-            }
+            Err(_) => Err(OpenError::NoBulkLane("it did not open in time".into())),
         }
     }
 
@@ -194,42 +193,43 @@ impl Link {
     async fn bulk_lane(&self) -> Result<Connection, OpenError> {
         let mut lane = self.0.bulk.lane.subscribe();
         loop {
+            lane.mark_unchanged();
             if let Some(connection) = self.0.bulk.connection() {
                 return Ok(connection);
             }
-            let ours = self.0.bulk.lane.send_if_modified(|state| {
-                let idle = !state.is_under_way();
-                if idle {
-                    *state = State::Opening;
+            if self.0.bulk.is_time_to_ask() {
+                match self.0.dialled {
+                    Some(_) => self.signal(Signal::AskBulk).await?,
+                    None => self.grant_bulk().await?,
                 }
-                idle
-            });
-            if ours {
-                self.request_bulk().await?;
             }
-            lane.mark_unchanged();
-            if lane.borrow().is_under_way() {
-                tokio::select! {
-                    // The sender lives in this link.
-                    _ = lane.changed() => {}
-                    reason = self.closed() => return Err(OpenError::Lost(reason)),
-                }
+            tokio::select! {
+                // The sender lives in this link.
+                _ = lane.changed() => {}
+                // Whoever asked may have been cancelled before the signal was sent.
+                () = sleep(ASK_AGAIN) => {}
+                reason = self.closed() => return Err(OpenError::Lost(reason)),
             }
         }
     }
 
-    async fn request_bulk(&self) -> Result<(), OpenError> {
-        let signal = match self.0.dialled {
-            Some(_) => Signal::AskBulk,
-            None => return self.grant_bulk().await,
-        };
-        self.signal(signal).await
-    }
-
     /// Lets the peer dial the bulk lane, once.
-    pub(super) async fn grant_bulk(&self) -> Result<(), OpenError> {
+    async fn grant_bulk(&self) -> Result<(), OpenError> {
         let token = self.0.bulk.tokens.issue(&self.0);
         self.signal(Signal::BulkToken(token)).await
+    }
+
+    /// The peer wants the lane. If there is one, the peer will learn of it, or of its end, soon.
+    pub(super) async fn bulk_asked(&self) -> Result<(), OpenError> {
+        match self.0.bulk.connection() {
+            Some(_) => Ok(()),
+            None => self.grant_bulk().await,
+        }
+    }
+
+    /// The peer grants the lane: the newest grant is the one that counts.
+    pub(super) fn bulk_granted(&self, token: Tag) {
+        self.0.bulk.offered.send_replace(Some(token));
     }
 
     async fn signal(&self, signal: Signal) -> Result<(), OpenError> {
@@ -237,61 +237,54 @@ impl Link {
         self.0.signals.send(signal).await.map_err(closed)
     }
 
-    /// The peer granted us the lane: dial it.
-    pub(super) async fn dial_bulk(&self, transport: &Transport, token: Tag) {
-        let Some(addr) = self.0.dialled.clone() else { return };
-        // Both sides may have asked at once. A second lane would replace the first, and with it
-        // streams that were already opened on it.
-        let ours = self.0.bulk.lane.send_if_modified(|state| {
-            let ours = !matches!(state, State::Dialling) && !state.is_open();
-            if ours {
-                *state = State::Dialling;
+    /// Dials the lane whenever the peer grants it, one at a time, and serves it; for ever. The
+    /// side that was dialled has nothing to do here.
+    pub(super) async fn dial_bulk(&self, transport: &Transport) {
+        let Some(addr) = self.0.dialled.clone() else { return std::future::pending().await };
+        let mut offered = self.0.bulk.offered.subscribe();
+        // The sender lives in this link.
+        while offered.changed().await.is_ok() {
+            let token = *offered.borrow_and_update();
+            let (Some(token), None) = (token, self.0.bulk.connection()) else { continue };
+            let dial = dial_lane(transport, addr.clone(), token);
+            if let Ok(Some(connection)) = timeout(OPEN_TIMEOUT, dial).await {
+                self.serve_bulk(connection).await;
             }
-            ours
-        });
-        if !ours {
-            return;
-        }
-        let opened = async {
-            let connection = transport.dial_lane(addr, Lane::Bulk).await.ok()?;
-            let (mut send, _) = connection.open_bi().await.ok()?;
-            send.write_all_chunks(&mut [Bytes::copy_from_slice(&token)]).await.ok()?;
-            send.finish();
-            Some(connection)
-        };
-        match opened.await {
-            Some(connection) => self.serve_bulk(connection).await,
-            None => self.0.bulk.close(CloseReason::Failed),
         }
     }
 
     /// Takes the streams that the peer opens on the lane, until it ends.
     pub(super) async fn serve_bulk(&self, connection: Connection) {
-        self.0.bulk.allow(&connection);
-        if let State::Open(old) = self.0.bulk.lane.send_replace(State::Open(connection.clone())) {
-            old.close(CloseReason::Duplicate);
-        }
-        let mut headers = futures::stream::FuturesUnordered::new();
+        self.0.bulk.open(&connection);
+        let mut headers = FuturesUnordered::new();
         loop {
             tokio::select! {
                 accepted = connection.accept_uni() => match accepted {
                     Ok(stream) => headers.push(timeout(HEADER_TIMEOUT, read_header(stream))),
                     Err(_) => break,
                 },
-                Some(header) = futures::StreamExt::next(&mut headers) => {
+                Some(header) = headers.next() => {
                     if let Ok(Some((id, stream))) = header {
                         self.hand_over(id, stream);
                     }
                 }
             }
         }
-        self.0.bulk.lane.send_if_modified(|state| {
-            let ended = matches!(state, State::Open(current) if current.is_closed());
-            if ended {
-                *state = State::Closed;
-            }
-            ended
-        });
+        self.0
+            .bulk
+            .lane
+            .send_if_modified(|lane| lane.take_if(|connection| connection.is_closed()).is_some());
+    }
+
+    /// Ends the lane as a fault would.
+    #[cfg(test)]
+    pub(super) fn break_bulk(&self) {
+        self.0.bulk.close(CloseReason::Failed);
+    }
+
+    #[cfg(test)]
+    pub(super) fn has_bulk(&self) -> bool {
+        self.0.bulk.connection().is_some()
     }
 
     fn hand_over(&self, id: u64, mut stream: RecvStream) {
@@ -301,6 +294,19 @@ impl Link {
             Some(slot) => drop(slot.send(stream)),
             None => stream.stop(CloseReason::StreamNotFound),
         }
+    }
+}
+
+/// Dials the lane and shows the token. `None`: the lane could not be reached, or was refused.
+async fn dial_lane(transport: &Transport, addr: EndpointAddr, token: Tag) -> Option<Connection> {
+    let connection = transport.dial_lane(addr, Lane::Bulk).await.ok()?;
+    let (mut send, mut recv) = connection.open_bi().await.ok()?;
+    send.write_all_chunks(&mut [Bytes::copy_from_slice(&token)]).await.ok()?;
+    send.finish();
+    // The acceptor ends its half once the token is found good: no stream is opened before.
+    match recv.read_chunk().await {
+        Ok(None) => Some(connection),
+        _ => None,
     }
 }
 
@@ -335,19 +341,20 @@ impl Tokens {
         self.given.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// At most one unused token a link: a peer that keeps asking holds no memory, and does not
-    /// void what it is about to show.
+    /// The link's token: the one that is not used yet, if there is one. A peer that keeps asking
+    /// holds no memory, and what it is told twice is the same.
     fn issue(&self, link: &Arc<Inner>) -> Tag {
+        let fresh = self.random.bytes();
         let mut given = self.lock();
         given.retain(|_, known| known.strong_count() > 0);
-        let unused =
-            given.iter().find(|(_, known)| std::ptr::eq(known.as_ptr(), Arc::as_ptr(link)));
-        if let Some((token, _)) = unused {
-            return *token;
+        let is_of = |known: &Weak<Inner>| std::ptr::eq(known.as_ptr(), Arc::as_ptr(link));
+        match given.iter().find(|(_, known)| is_of(known)) {
+            Some((token, _)) => *token,
+            None => {
+                given.insert(fresh, Arc::downgrade(link));
+                fresh
+            }
         }
-        let token = self.random.bytes();
-        given.insert(token, Arc::downgrade(link));
-        token
     }
 
     /// The link that the token was given out on, if it is still up and leads to `peer`.

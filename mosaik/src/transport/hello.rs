@@ -25,11 +25,11 @@ use super::{
 };
 use crate::id::{NetworkId, PeerId};
 
-/// Version of the whole wire protocol; the lower one of the two peers is spoken.
+/// Version of the whole wire protocol. There is one so far.
 const VERSION: u32 = 1;
 /// No optional part of the protocol exists yet.
 const CAPABILITIES: u64 = 0;
-/// A stranger's opening is about 100 bytes; room for what newer versions append.
+/// A stranger's opening is about 100 bytes.
 const OPENING_LIMIT: usize = 4 * 1024;
 /// Offers and bodies: 256 KiB of entry, 64 KiB beside it, and their frames.
 const BODIES_LIMIT: usize = 328 * 1024;
@@ -176,6 +176,7 @@ impl Talk<'_> {
     async fn dial(&mut self) -> Result<Claim, CloseReason> {
         self.say(&Hello::Opening(self.opening(Role::Dialler), None)).await?;
         let (opening, verdict) = self.hear_opening(Role::Acceptor).await?;
+        self.conn.allow(Allowance::PROVEN);
         let claim = self.claim(&opening);
         let (verdict, ours) = match verdict {
             Some(Verdict::Keep) => (self.party.registry.obey(&claim), None),

@@ -73,7 +73,9 @@ impl Peers {
     /// The larger id keeps what the smaller one chose, unless it comes from an older run.
     pub(super) fn obey(&mut self, claim: &Claim, connection: &Connection) -> Verdict {
         match self.places.get(&claim.peer) {
-            Some(place) if place.start > claim.start => Verdict::Superseded,
+            Some(place) if place.start > claim.start && !place.connection.is_closed() => {
+                Verdict::Superseded
+            }
             _ => {
                 self.place(claim, connection);
                 Verdict::Keep

@@ -3,6 +3,7 @@
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use ::iroh::EndpointAddr;
+use bytes::Buf;
 use tokio::{
     sync::{Semaphore, mpsc},
     time::{Instant, timeout},
@@ -188,7 +189,8 @@ impl Session {
         tokio::select! {
             () = accept_streams(&transport, &link) => {}
             () = send_signals(writer, signals) => {}
-            () = hear_signals(&transport, &link, reader) => {}
+            () = hear_signals(&link, reader) => {}
+            () = link.dial_bulk(&transport) => {}
             () = link.unused(unused_after) => link.close(CloseReason::Idle),
         }
         // Whatever ended it: a link without its signals or streams is of no use.
@@ -238,9 +240,10 @@ async fn serve_stream(
 
 async fn read_kind(recv: &mut RecvStream) -> Option<StreamKind> {
     let mut chunk = recv.read_chunk().await.ok()??;
-    let kind = chunk.split_to(1);
+    let kind = StreamKind::from_byte(*chunk.first()?);
+    chunk.advance(1);
     recv.unread(chunk);
-    StreamKind::from_byte(kind[0])
+    kind
 }
 
 async fn send_signals(mut writer: MessageWriter, mut signals: mpsc::Receiver<Signal>) {
@@ -252,19 +255,16 @@ async fn send_signals(mut writer: MessageWriter, mut signals: mpsc::Receiver<Sig
     // The sender lives in the link: reached only when the link is gone.
 }
 
-async fn hear_signals(transport: &Transport, link: &Link, mut reader: MessageReader) {
+async fn hear_signals(link: &Link, mut reader: MessageReader) {
     loop {
         match reader.next().await {
             Ok(Some(Signal::AskBulk)) if link.0.dialled.is_none() => {
-                if link.grant_bulk().await.is_err() {
+                if link.bulk_asked().await.is_err() {
                     return;
                 }
             }
             Ok(Some(Signal::BulkToken(token))) if link.0.dialled.is_some() => {
-                let (transport, link) = (transport.clone(), link.clone());
-                transport.0.tasks.clone().spawn("transport.bulk", async move {
-                    link.dial_bulk(&transport, token).await;
-                });
+                link.bulk_granted(token);
             }
             Ok(Some(_)) => return link.close(CloseReason::ProtocolViolation),
             Ok(None) => return link.close(CloseReason::UnexpectedClose),

@@ -19,12 +19,12 @@ fn is_gone(nodes: &[Network], id: PeerId) -> bool {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn all_hear_that_a_node_was_dropped() {
-    let [leaving, rest @ ..] = nodes::<8>().await;
+    let [leaving, rest @ ..] = nodes::<6>().await;
     let mut events: Vec<_> = rest.iter().map(|node| node.discovery().events()).collect();
     let id = leaving.local().id();
     drop(leaving);
     let took = eventually(secs(15), "the departure", || is_gone(&rest, id)).await;
-    println!("7 others knew of a departure after {took:?}");
+    println!("5 others knew of a departure after {took:?}");
     for events in &mut events {
         departs(events, id).await;
     }

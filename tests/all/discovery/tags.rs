@@ -1,4 +1,4 @@
-//! Tags that change while a node runs.
+//! Tags and streams that change while a node runs.
 
 use std::time::Duration;
 
@@ -65,4 +65,19 @@ async fn all_can_change_at_once() {
     }
     let seen = || nodes.iter().all(|a| nodes.iter().all(|b| tags_seen(a, b).len() == 5));
     eventually(secs(5), "everyone's tags everywhere", seen).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stream_is_in_the_entry_as_long_as_it_is_produced() {
+    let [a, b] = nodes::<2>().await;
+    let producer = a.streams().produce::<u64>();
+    let stream = *producer.stream_id();
+    assert!(a.discovery().catalog().local().streams().contains(&stream), "at once");
+    let id = a.local().id();
+    let seen = || b.discovery().catalog().get(&id).is_some_and(|a| a.streams().contains(&stream));
+    let took = eventually(secs(5), "the stream", seen).await;
+    println!("a stream was seen elsewhere after {took:?}");
+    drop(producer);
+    eventually(secs(5), "the end of the stream", || !seen()).await;
+    assert!(a.discovery().catalog().local().streams().is_empty());
 }

@@ -168,3 +168,19 @@ async fn a_stream_is_announced_as_long_as_a_handle_lives() {
     drop(second);
     mosaik_tests::eventually(secs(5), "the end of the announcement", || !announced()).await;
 }
+
+#[tokio::test]
+async fn a_flush_covers_what_was_fed_after_a_cancelled_one() {
+    let [a, b] = nodes().await;
+    let mut producer = a.streams().produce::<u64>();
+    let mut consumer = b.streams().consume::<u64>();
+    within(secs(5), "the subscription", producer.when().subscribed()).await;
+    let whole = async {
+        producer.feed(1).await.unwrap();
+        let _ = producer.flush().now_or_never();
+        producer.feed(2).await.unwrap();
+        producer.flush().await.unwrap();
+        assert_eq!((consumer.recv().await, consumer.recv().await), (Some(1), Some(2)));
+    };
+    within(secs(5), "both datums", whole).await;
+}

@@ -25,7 +25,7 @@ use crate::{
     },
     transport::{
         BulkSlot, CloseReason, Link, MessageError, MessageReader, MessageWriter, OpenError,
-        StreamKind, Transport,
+        RecvStream, StreamKind, Transport,
     },
 };
 
@@ -66,6 +66,18 @@ struct Control {
     /// Dropped with it: that ends the subscription.
     _writer: MessageWriter,
     reader: MessageReader,
+    /// What the producer said while something else was waited for.
+    said: Option<Answer>,
+}
+
+impl Control {
+    /// What the producer says next. Cancel safe.
+    async fn next(&mut self) -> Result<Option<Answer>, MessageError> {
+        match self.said.take() {
+            Some(answer) => Ok(Some(answer)),
+            None => self.reader.next().await,
+        }
+    }
 }
 
 /// What to wait for before the next attempt.
@@ -145,7 +157,7 @@ impl Subscription {
             slot: slot.id(),
         };
         writer.send(&request).await.map_err(|error| SubscribeError::Lost(reason_of(&error)))?;
-        Ok(Control { _writer: writer, reader: MessageReader::new(recv, MESSAGE_LIMIT) })
+        Ok(Control { _writer: writer, reader: MessageReader::new(recv, MESSAGE_LIMIT), said: None })
     }
 
     async fn refused(
@@ -188,13 +200,10 @@ impl Subscription {
         });
         let (info, state) = ChannelInfo::new(channel.clone(), entry.clone());
         self.tell(Some(info.clone()));
-        let stream = match timeout(ANSWER_TIMEOUT, slot.stream()).await {
-            Ok(Ok(stream)) => stream,
-            Ok(Err(_)) | Err(_) => {
-                state.send_replace(State::Terminated);
-                self.tell(None);
-                return lost(CloseReason::Timeout);
-            }
+        let Some(stream) = arrival(&mut slot, &mut control).await else {
+            state.send_replace(State::Terminated);
+            self.tell(None);
+            return lost(CloseReason::Timeout);
         };
         let (source, mut ended) = Source::new(stream, slot, channel.clone());
         channel.stats.start();
@@ -231,7 +240,7 @@ impl Subscription {
         ended: &mut oneshot::Receiver<SourceEnd>,
     ) -> (Until, SubscribeError) {
         tokio::select! {
-            said = control.reader.next::<Answer>() => match said {
+            said = control.next() => match said {
                 Ok(Some(Answer::Ended { code })) => {
                     let error = SubscribeError::from_reason(CloseReason::from_code(code));
                     if error == SubscribeError::NotAllowed {
@@ -255,7 +264,7 @@ impl Subscription {
                 }
                 // The control stream says why, or is gone as well.
                 Ok(SourceEnd::Complete | SourceEnd::Lost(_)) | Err(_) => {
-                    let said = timeout(ANSWER_TIMEOUT, control.reader.next::<Answer>()).await;
+                    let said = timeout(ANSWER_TIMEOUT, control.next()).await;
                     match said {
                         Ok(Ok(Some(Answer::Ended { code }))) => {
                             let reason = CloseReason::from_code(code);
@@ -282,8 +291,15 @@ impl Subscription {
         match until {
             Until::Now => {}
             Until::Pause => {
-                let gone = self.peer.wait_for(Option::is_none);
-                let _ = timeout(self.pauses.next(), gone).await;
+                // One that was started again is at another address, or well again.
+                let restarted = |entry: &Option<PeerEntry>| {
+                    let start = entry.as_ref().map(|entry| entry.update_version().started_at());
+                    start != Some(version.started_at())
+                };
+                let pause = self.pauses.next();
+                if timeout(pause, self.peer.wait_for(restarted)).await.is_ok() {
+                    self.pauses.reset();
+                }
             }
             Until::Change(control, at_most) => {
                 tokio::select! {
@@ -304,6 +320,24 @@ async fn invited(control: Option<Control>) {
         return;
     }
     std::future::pending().await
+}
+
+/// The stream of data, if it comes while the producer keeps the subscription up.
+async fn arrival(slot: &mut BulkSlot, control: &mut Control) -> Option<RecvStream> {
+    let watched = async {
+        loop {
+            tokio::select! {
+                biased;
+                stream = slot.stream() => return stream.ok(),
+                said = control.reader.next(), if control.said.is_none() => match said {
+                    // The data may be on their way all the same, on the other lane.
+                    Ok(Some(answer)) => control.said = Some(answer),
+                    Ok(None) | Err(_) => return None,
+                },
+            }
+        }
+    };
+    timeout(ANSWER_TIMEOUT, watched).await.ok().flatten()
 }
 
 fn lost(reason: CloseReason) -> (Until, SubscribeError) {

@@ -229,13 +229,14 @@ impl Core {
         up_to: &mut Option<u64>,
         key: &mut Option<u64>,
         cx: &mut Context<'_>,
-    ) -> Poll<()> {
+    ) -> Poll<bool> {
         self.flush();
         let mut state = self.lock();
         let frames = *up_to.get_or_insert(state.ring.head().frames);
-        if state.phase == Phase::Closed || state.ring.written() >= frames {
+        let written = state.ring.written() >= frames;
+        if written || state.phase == Phase::Closed {
             *up_to = None;
-            return Poll::Ready(());
+            return Poll::Ready(written);
         }
         state.draining.register(self.key(key), cx.waker());
         Poll::Pending

@@ -283,7 +283,10 @@ impl<D> Producer<D> {
     fn poll_parked(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), SendError<D>>> {
         while let Some(frame) = &mut self.parked {
             match self.handle.core.push(frame, false, Then::Gather) {
-                Ok(()) => self.parked = None,
+                Ok(()) => {
+                    self.parked = None;
+                    self.flushing = None;
+                }
                 Err(Rejected::Closed) => return Poll::Ready(Err(SendError::Closed(None))),
                 Err(Rejected::Offline | Rejected::Full) => {
                     if ready!(self.handle.core.poll_ready(&mut self.key, cx)).is_err() {
@@ -339,6 +342,8 @@ impl<D> Sink<D> for Producer<D> {
         if self.closed {
             return Err(SendError::Closed(Some(datum)));
         }
+        // A flush that was given up did not know of this one.
+        self.flushing = None;
         let core = &self.handle.core;
         let sent = self.with_encoded(&datum, |frame| {
             core.push(frame, false, Then::Gather).map_err(|rejected| (rejected, frame.split()))
@@ -358,7 +363,8 @@ impl<D> Sink<D> for Producer<D> {
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
         let this = &mut *self;
         ready!(this.poll_parked(cx))?;
-        this.handle.core.poll_written(&mut this.flushing, &mut this.key, cx).map(Ok)
+        let written = ready!(this.handle.core.poll_written(&mut this.flushing, &mut this.key, cx));
+        Poll::Ready(if written { Ok(()) } else { Err(SendError::Closed(None)) })
     }
 
     fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
