@@ -31,6 +31,8 @@ use crate::{
 
 /// How long the producer may take to answer, and to open the way for the data.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+/// A subscription that lasted this long was a success: the next failure is a new one.
+const STABLE_AFTER: Duration = Duration::from_secs(5);
 /// How often it is looked whether unread data have ended.
 const SETTLE_INTERVAL: Duration = Duration::from_secs(1);
 /// How long at most until a producer without a free place is asked again.
@@ -100,7 +102,8 @@ impl Subscription {
     }
 
     pub(super) async fn run(mut self) {
-        loop {
+        // Without the worker nobody tells any more what becomes of the producer.
+        while self.peer.has_changed().is_ok() {
             let Some(entry) = self.peer.borrow_and_update().clone() else { break };
             let version = entry.update_version();
             let peer = *entry.id();
@@ -207,10 +210,12 @@ impl Subscription {
         state.send_replace(State::Connected);
         self.core.add_source(self.number, source);
         self.core.set_refusal(*entry.id(), None);
-        self.pauses.reset();
         self.introduced = false;
         self.tell(Some(info));
         let (until, error) = self.until_ended(entry, &mut control, &mut ended).await;
+        if channel.stats.uptime() >= Some(STABLE_AFTER) {
+            self.pauses.reset();
+        }
         drop(control);
         state.send_replace(State::Terminated);
         self.tell(None);
