@@ -57,7 +57,10 @@ async fn typing(network: &Network, screen: &Screen, room: &Room<'_>) -> anyhow::
     let mut input = input::lines();
     loop {
         screen.prompt();
-        let Some(line) = input.recv().await else { return Ok(()) };
+        let Some(line) = input.recv().await else {
+            screen.end_prompt();
+            return Ok(());
+        };
         match line.trim() {
             "" => {}
             "/quit" => return Ok(()),

@@ -29,6 +29,13 @@ impl Screen {
         }
     }
 
+    /// Leaves the line that nothing more will be typed on.
+    pub fn end_prompt(&self) {
+        if self.interactive {
+            self.write("\n");
+        }
+    }
+
     /// Prints a line.
     ///
     /// The terminal keeps what is being typed until Enter is pressed, and does not tell it. So it

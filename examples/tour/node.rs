@@ -18,7 +18,7 @@ use mosaik_examples::{
     input,
     peers::{Change, Peers},
 };
-use tokio::time::interval;
+use tokio::time::{MissedTickBehavior, interval};
 
 use crate::report::{Order, Report, Tally};
 
@@ -61,6 +61,7 @@ pub async fn run(network: &str) -> anyhow::Result<()> {
 async fn obey(me: PeerId, producer: Producer<Reading>) -> anyhow::Result<()> {
     let mut orders = input::lines();
     let mut clock = interval(PACE);
+    clock.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut sent = 0;
     let mut steady = false;
     loop {
