@@ -87,7 +87,7 @@ enum Until {
     /// A pause of the backoff.
     Pause,
     /// The producer's invitation on this stream or a change of its entry, or else this time.
-    Change(Option<Control>, Duration),
+    Change(Option<Box<Control>>, Duration),
 }
 
 impl Subscription {
@@ -132,7 +132,7 @@ impl Subscription {
                 tracing::trace!(%peer, epoch, next, "accepted");
             }
             Ok(Ok(Some(Answer::Refused(refusal)))) => {
-                return self.refused(entry, refusal.into(), Some(control)).await;
+                return self.refused(entry, refusal.into(), Some(Box::new(control))).await;
             }
             Ok(Ok(_)) => return lost(CloseReason::ProtocolViolation),
             Ok(Err(error)) => return lost(reason_of(&error)),
@@ -164,7 +164,7 @@ impl Subscription {
         &mut self,
         entry: PeerEntry,
         error: SubscribeError,
-        control: Option<Control>,
+        control: Option<Box<Control>>,
     ) -> (Until, SubscribeError) {
         let until = match &error {
             SubscribeError::NoCapacity => Until::Change(control, CAPACITY_PAUSE),
@@ -313,7 +313,7 @@ impl Subscription {
 }
 
 /// Resolves when the producer says that asking again makes sense; never if it does not.
-async fn invited(control: Option<Control>) {
+async fn invited(control: Option<Box<Control>>) {
     if let Some(mut control) = control
         && let Ok(Some(Answer::AskAgain)) = control.reader.next::<Answer>().await
     {
