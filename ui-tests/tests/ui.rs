@@ -2,7 +2,7 @@
 //!
 //! `fail/` holds errors of ours, the same on every toolchain; `fail-traits/` the few that the
 //! compiler words around texts of ours, which are compared on the pinned toolchain only. One case:
-//! `cargo test -p mosaik-ui-tests --test ui -- trybuild=intent_empty.rs`; accept changes with
+//! `cargo test -p mosaik-ui-tests --test ui refusals -- trybuild=intent_empty.rs`; accept changes with
 //! `TRYBUILD=overwrite`.
 
 #[test]

@@ -120,10 +120,11 @@ impl Settings {
     }
 }
 
-/// What `-v` shows. Parts below mosaik speak one level later: they are many and chatty.
+/// What `-v` shows. Parts below mosaik speak later: they are many and chatty, and without internet
+/// they warn of every address service that does not answer.
 fn log_filter(verbose: u8) -> String {
     let (ours, below) = match verbose {
-        0 => ("info", "warn"),
+        0 => ("info", "error"),
         1 => ("debug", "warn"),
         2 => ("trace", "info"),
         _ => return "trace".to_owned(),
@@ -251,7 +252,7 @@ mod tests {
         let settings = resolve(Flags::default(), &[("MOSAIK_NETWORK", "")]).unwrap();
         assert_eq!(settings.network, "app");
         assert_eq!(settings.tags, [Tag::from("built-in")]);
-        assert!(settings.log.starts_with("info,iroh=warn"));
+        assert!(settings.log.starts_with("info,iroh=error"));
     }
 
     #[test]
