@@ -42,6 +42,15 @@ pub(crate) enum SyncItem {
 }
 
 impl SyncItem {
+    /// The peer that this says it is about.
+    pub(crate) fn peer(&self) -> Option<PeerId> {
+        match self {
+            Self::Entry(entry) => entry.peer(),
+            Self::Beat(beat) => Some(*beat.record().peer()),
+            Self::Departure(departure) => Some(*departure.record().peer()),
+        }
+    }
+
     /// How many bytes this takes in a message, at most.
     pub(crate) fn weight(&self) -> usize {
         match self {

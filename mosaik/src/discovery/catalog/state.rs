@@ -189,6 +189,12 @@ impl State {
         }
     }
 
+    /// Notes that the neighbours are told what is known of a peer; false if they were before: the
+    /// same records can be put together to many messages, and each is passed on but once.
+    pub(crate) fn tell(&mut self, peer: &PeerId) -> bool {
+        self.known.get_mut(peer).is_some_and(Known::tell)
+    }
+
     /// Adds an entry that only this node knows; says whether that changed anything.
     pub(crate) fn insert_unsigned(&mut self, entry: PeerEntry, effects: &mut Effects) -> bool {
         let peer = *entry.id();

@@ -15,6 +15,7 @@ use crate::{
         refusal::Refusal,
     },
     id::{NetworkId, PeerId},
+    schema,
 };
 
 /// Keeps a signature of an entry from passing for one of anything else.
@@ -145,11 +146,9 @@ impl RawEntry {
         if self.bytes.len() > MAX_ENTRY_BYTES {
             return Err(Refusal::Oversized);
         }
-        // Bytes beyond the known fields are those of a later version; no type in an entry nests,
-        // and every element takes at least a byte, so this neither recurses nor allocates beyond
-        // the length of the input.
-        postcard::take_from_bytes::<Body>(&self.bytes)
-            .map(|(body, _)| PeerEntry::from_body(body))
+        // Bytes beyond the known fields are those of a later version.
+        schema::decode_prefix::<Body>(&self.bytes)
+            .map(PeerEntry::from_body)
             .map_err(|_| Refusal::Malformed)
     }
 

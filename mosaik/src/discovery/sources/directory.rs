@@ -31,6 +31,7 @@ use crate::{
         shared::Shared,
     },
     id::{NetworkId, PeerId},
+    schema,
 };
 
 /// The largest file that is read, in bytes: an entry with its signature and beat.
@@ -120,7 +121,7 @@ impl LocalDirectory {
         if !self.is_alive(peer) {
             return None;
         }
-        let entry = postcard::from_bytes::<RawEntry>(&bytes)
+        let entry = schema::decode::<RawEntry>(&bytes)
             .map_err(|_| Refusal::Malformed)
             .and_then(|raw| shared.verify(raw))
             .and_then(|entry| if entry.id() == peer { Ok(entry) } else { Err(Refusal::Forged) });
