@@ -102,6 +102,11 @@ impl Known {
         is_news
     }
 
+    /// The size of the entry, encoded.
+    pub(super) fn entry_bytes(&self) -> usize {
+        self.entry.as_ref().map_or(0, SignedPeerEntry::encoded_len)
+    }
+
     /// When this peer last gave a sign of life, by its own clock.
     pub(super) fn alive_at(&self) -> u64 {
         let updated = self.entry.as_ref().map_or(0, |entry| entry.update_version().update());

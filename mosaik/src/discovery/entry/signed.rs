@@ -60,6 +60,11 @@ impl SignedPeerEntry {
         self.digest
     }
 
+    /// The size of the signed bytes.
+    pub(crate) fn encoded_len(&self) -> usize {
+        self.bytes.len()
+    }
+
     pub(crate) fn entry(&self) -> &PeerEntry {
         &self.entry
     }
