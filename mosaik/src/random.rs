@@ -47,11 +47,11 @@ impl Random {
         if end == 0 { 0 } else { self.with(|rng| rng.random_range(0..end)) }
     }
 
-    /// `interval` times a factor uniform in `1 - jitter ..= 1 + jitter`.
+    /// `interval` times a factor uniform in `1 - jitter ..= 1 + jitter`, cut to what a duration holds.
     pub(crate) fn jittered(&self, interval: Duration, jitter: f64) -> Duration {
         let jitter = jitter.clamp(0.0, 1.0);
         let factor = self.with(|rng| rng.random_range(1.0 - jitter..=1.0 + jitter));
-        interval.mul_f64(factor)
+        Duration::try_from_secs_f64(interval.as_secs_f64() * factor).unwrap_or(Duration::MAX)
     }
 }
 
@@ -79,6 +79,7 @@ mod tests {
         for _ in 0..1000 {
             let span = random.jittered(Duration::from_secs(10), 0.5);
             assert!(span >= Duration::from_secs(5) && span <= Duration::from_secs(15));
+            assert!(random.jittered(Duration::MAX, 1.0) <= Duration::MAX);
         }
     }
 }

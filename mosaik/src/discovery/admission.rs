@@ -4,12 +4,12 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use super::{
     catalog::Input, entry::RawEntry, refusal::Refusal, shared::Shared, version::PeerEntryVersion,
 };
-use crate::{id::PeerId, transport::CloseReason};
+use crate::{id::PeerId, schema, transport::CloseReason};
 
 /// What each side says of itself and of what it knows of the other.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -81,8 +81,8 @@ fn encode<T: Serialize>(section: &T) -> Bytes {
     postcard::to_stdvec(section).expect("writing plain data to memory cannot fail").into()
 }
 
-fn decode<T: for<'de> Deserialize<'de>>(section: &[u8]) -> Result<T, CloseReason> {
-    postcard::from_bytes(section).map_err(|_| CloseReason::ProtocolViolation)
+fn decode<T: DeserializeOwned>(section: &[u8]) -> Result<T, CloseReason> {
+    schema::decode(section).map_err(|_| CloseReason::ProtocolViolation)
 }
 
 #[cfg(test)]
@@ -92,7 +92,14 @@ mod tests {
     use iroh::SecretKey;
 
     use super::*;
-    use crate::{clock::Clock, discovery::config::Config};
+    use crate::{
+        clock::Clock,
+        discovery::{
+            beat::Raw,
+            catalog::{Merged, SyncItem},
+            config::Config,
+        },
+    };
 
     fn hello(node: &Arc<Shared>) -> HelloSections {
         HelloSections::new(node.clone())
@@ -152,7 +159,30 @@ mod tests {
         assert_eq!(hello(&a).admit(&b.me(), &offer_of_b, &[]), Ok(()));
         assert!(hello(&a).admit(&b.me(), &offer_of_b, b"\x01garbage").is_err());
         assert!(hello(&a).admit(&b.me(), b"", &[]).is_err());
+        let longer = [&offer_of_b, &b"more"[..]].concat();
+        assert!(hello(&a).admit(&b.me(), &longer, &[]).is_err());
         assert!(hello(&a).bodies(b"garbage").is_err());
+    }
+
+    #[tokio::test]
+    async fn what_is_known_is_passed_on_once() {
+        let (a, b) = (node(1, "net"), node(2, "net"));
+        // Known from the hello, but nobody was told yet.
+        assert_eq!(meet(&a, &b), [Ok(()), Ok(())]);
+        let entry = a.catalog().get_signed(&b.me()).unwrap().clone();
+        let announced = || SyncItem::Entry(b.local().to_raw());
+        let with_beat = announced();
+        assert!(a.take_announced(with_beat.clone()).is_ok());
+        assert_eq!(a.take_announced(with_beat), Err(Refusal::Stale));
+        // The same without its beat is another message that tells nothing new.
+        let bare = SyncItem::Entry(entry.with_beat(None).to_raw());
+        assert_eq!(a.take_announced(bare), Err(Refusal::Stale));
+        assert_eq!(a.refusals().of(Refusal::Stale), 2);
+        b.edit(|entry| entry.add_tags("new")).unwrap();
+        assert_eq!(a.take_announced(announced()), Ok(Merged::New));
+        let departure = SyncItem::Departure(Raw::from(b.departure()));
+        assert_eq!(a.take_announced(departure.clone()), Ok(Merged::New));
+        assert_eq!(a.take_announced(departure), Err(Refusal::Stale));
     }
 
     #[tokio::test]

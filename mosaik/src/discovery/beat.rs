@@ -107,6 +107,13 @@ impl Departure {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Raw<T>(T);
 
+impl<T> Raw<T> {
+    /// What it says, nothing of which is verified.
+    pub(crate) fn record(&self) -> &T {
+        &self.0
+    }
+}
+
 impl<T: SignedRecord> Raw<T> {
     /// The record, if the peer that it speaks for signed it for this network.
     pub(crate) fn verify(self, tag: &NetworkTag) -> Result<T, Refusal> {

@@ -11,6 +11,11 @@ use crate::{
     many::IntoIterOrSingle,
 };
 
+/// The longest span that can be asked for: a year.
+const SPAN_MAX: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+/// The longest backlog of events; room for it is taken at once.
+const BACKLOG_MAX: usize = 1 << 20;
+
 /// How discovery behaves, and where it begins. Made by [`Config::builder`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
@@ -173,8 +178,19 @@ impl ConfigBuilder {
         let config = self.0;
         let checks = [
             (config.events_backlog > 0, "events_backlog must be at least 1"),
+            (config.events_backlog <= BACKLOG_MAX, "events_backlog must be at most 1,048,576"),
+            (config.purge_after <= SPAN_MAX, "purge_after must be at most 365 days"),
+            (config.max_time_drift <= SPAN_MAX, "max_time_drift must be at most 365 days"),
+            (
+                config.graceful_departure_window <= SPAN_MAX,
+                "graceful_departure_window must be at most 365 days",
+            ),
             (!config.purge_after.is_zero(), "purge_after must be longer than zero"),
             (!config.announce_interval.is_zero(), "announce_interval must be longer than zero"),
+            (
+                config.announce_interval < config.purge_after,
+                "announce_interval must be shorter than purge_after: peers would drop this node                  between its signs of life",
+            ),
             (
                 (0.0..=1.0).contains(&config.announce_jitter),
                 "announce_jitter must be between 0 and 1",
@@ -221,6 +237,11 @@ mod tests {
             Config::builder().with_events_backlog(0),
             Config::builder().with_purge_after(Duration::ZERO),
             Config::builder().with_announce_interval(Duration::ZERO),
+            Config::builder().with_events_backlog(usize::MAX),
+            Config::builder().with_purge_after(Duration::MAX),
+            Config::builder().with_max_time_drift(Duration::MAX),
+            Config::builder().with_announce_interval(Duration::MAX),
+            Config::builder().with_announce_interval(Duration::from_secs(300)),
             Config::builder().with_announce_jitter(1.5),
             Config::builder().with_announce_jitter(f32::NAN),
         ];

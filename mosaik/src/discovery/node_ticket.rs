@@ -4,7 +4,7 @@ use std::{fmt, str::FromStr};
 
 use iroh::{EndpointAddr, TransportAddr};
 
-use crate::id::PeerId;
+use crate::{id::PeerId, schema};
 
 const PREFIX: &str = "mosaik1";
 const CHECKSUM_BYTES: usize = 4;
@@ -99,7 +99,7 @@ impl FromStr for NodeTicket {
             return Err(NodeTicketError::Checksum);
         }
         let (id, addrs): (PeerId, Vec<TransportAddr>) =
-            postcard::from_bytes(content).map_err(|_| NodeTicketError::Content)?;
+            schema::decode(content).map_err(|_| NodeTicketError::Content)?;
         Ok(Self(EndpointAddr::from_parts(id, addrs)))
     }
 }

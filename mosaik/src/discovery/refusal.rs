@@ -15,7 +15,7 @@ pub enum Refusal {
     /// A signature does not match, or a record speaks for another peer.
     #[error("forged")]
     Forged,
-    /// Older than what is known, or no sign of life within `purge_after`.
+    /// Older than what is known, or known and passed on already, or no sign of life within `purge_after`.
     #[error("stale")]
     Stale,
     /// Dated further ahead of this node's clock than `max_time_drift`.

@@ -201,6 +201,15 @@ impl Shared {
         self.merge(self.counted(input)?)
     }
 
+    /// As [`Shared::take`], for what is to be passed on: refused if the neighbours were told all
+    /// of it before.
+    pub(super) fn take_announced(&self, item: SyncItem) -> Result<Merged, Refusal> {
+        let peer = item.peer();
+        let merged = self.take(item)?;
+        let is_news = peer.is_some_and(|peer| self.change(|state, _| state.tell(&peer)));
+        self.counted(if is_news { Ok(merged) } else { Err(Refusal::Stale) })
+    }
+
     /// Verifies an entry; one that is known already costs no signature check.
     pub(super) fn verify(&self, raw: RawEntry) -> Result<SignedPeerEntry, Refusal> {
         raw.verify(&self.tag, |peer| self.read(|state| state.record(peer)))

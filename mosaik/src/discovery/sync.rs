@@ -52,7 +52,7 @@ pub(super) enum SyncError {
     Message(#[from] MessageError),
     #[error("the peer did not keep to the turns of the exchange")]
     OutOfTurn,
-    #[error("the peer sent more than a catalog holds")]
+    #[error("the peer sent more than a catalog holds, or asked for more than it was offered")]
     TooMuch,
     #[error("the exchange took too long")]
     TimedOut,
@@ -125,7 +125,8 @@ impl<'a> Exchange<'a> {
         }
         self.end_turn().await?;
         let turn = self.hear().await?;
-        self.send_wanted(&turn.wants).await?;
+        let wants = Want::once_each(turn.wants, summary.len()).ok_or(SyncError::TooMuch)?;
+        self.send_wanted(&wants).await?;
         self.end_turn().await?;
         self.hear().await?;
         self.writer.finish();

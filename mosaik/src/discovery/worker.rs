@@ -191,7 +191,7 @@ impl Worker {
                         Announcement::Beat(raw) => SyncItem::Beat(raw),
                         Announcement::Departure(raw) => SyncItem::Departure(raw),
                     };
-                    let merged = shared.take(item);
+                    let merged = shared.take_announced(item);
                     missing = matches!(merged, Ok(Merged::Missing(_)));
                     is_counted = merged.is_err();
                     merged.map(|_| ())

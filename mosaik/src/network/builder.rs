@@ -130,7 +130,10 @@ impl NetworkBuilder {
         let Self { config, secret, sim } = self;
         let name = config.network_id.ok_or(Error::MissingNetworkId)?;
         let network_id = secret.map_or(name, |secret| name.derive(secret));
-        let discovery_config = config.discovery.clone().build()?;
+        let mut discovery_config = config.discovery.clone().build()?;
+        if sim.is_some() {
+            keep_to_the_simulation(&mut discovery_config);
+        }
         let streams_config = config.streams.clone().build()?;
         let data_dir = config.data_dir.as_deref().map(DataDir::open).transpose()?;
         let random = sim.as_ref().map_or_else(Random::from_system, |(net, _)| net.random().clone());
@@ -210,6 +213,12 @@ fn say_goodbye(
     });
 }
 
+/// Nothing of the machine may show in a simulation: no directory, no names that are resolved.
+fn keep_to_the_simulation(discovery: &mut discovery::Config) {
+    discovery.local = false;
+    discovery.bootstrap_hosts.clear();
+}
+
 fn secret_key(
     config: &NetworkConfig,
     data_dir: Option<&DataDir>,
@@ -230,5 +239,34 @@ fn options(config: &NetworkConfig, secret_key: &SecretKey) -> Options {
         bind: config.addresses.clone(),
         advertise: config.advertise.clone(),
         relays: relays.then(|| config.relay_mode.clone()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::transport::sim::SimConfig;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_simulated_node_leaves_the_machine_alone() {
+        let base = tempfile::tempdir().unwrap();
+        let directory = base.path().join("local");
+        let id = |seed| SecretKey::from_bytes(&[seed; 32]).public();
+        let host: discovery::Bootstrap = format!("{}@localhost:1", id(1)).parse().unwrap();
+        let config = discovery::Config::builder()
+            .with_local_directory(&directory)
+            .with_bootstrap(host)
+            .with_bootstrap(id(2));
+        let net = SimNet::new(1, SimConfig::default());
+        let _node = Network::builder("simulated")
+            .with_discovery(config.clone())
+            .simulated(&net, Clock::system())
+            .build()
+            .await
+            .unwrap();
+        assert!(!directory.exists());
+        let mut config = config.build().unwrap();
+        keep_to_the_simulation(&mut config);
+        assert_eq!(config.bootstrap_peers_ids(), [id(2)]);
     }
 }

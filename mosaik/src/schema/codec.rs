@@ -58,6 +58,12 @@ pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, DecodeError> {
     Ok(value)
 }
 
+/// Decodes a value that the bytes begin with, within the limits of [`decode`]: what follows are
+/// fields of a later version.
+pub(crate) fn decode_prefix<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, DecodeError> {
+    T::deserialize(&mut Decoder::new(bytes))
+}
+
 /// Lets postcard write behind what a buffer holds already.
 struct Append<'a>(&'a mut BytesMut);
 

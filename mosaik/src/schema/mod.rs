@@ -13,6 +13,7 @@ mod trace;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use codec::decode_prefix;
 pub use codec::{EncodeError, decode, encode, encode_into};
 pub use datum::{Datum, Payload};
 pub use decode::DecodeError;

@@ -13,7 +13,8 @@ const PURGE_AFTER: Duration = Duration::from_secs(2);
 const ANNOUNCE_MS: &str = "200";
 
 fn impatient() -> mosaik::discovery::ConfigBuilder {
-    alone().with_purge_after(PURGE_AFTER)
+    let seldom = PURGE_AFTER - Duration::from_millis(1);
+    alone().with_purge_after(PURGE_AFTER).with_announce_interval(seldom)
 }
 
 fn announcer(name: &str) -> NodeProcess {

@@ -1,6 +1,6 @@
 //! What two catalogs have to tell each other: a summary of each, then only what differs.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -42,12 +42,34 @@ pub(crate) enum SyncItem {
 }
 
 impl SyncItem {
+    /// The peer that this says it is about.
+    pub(crate) fn peer(&self) -> Option<PeerId> {
+        match self {
+            Self::Entry(entry) => entry.peer(),
+            Self::Beat(beat) => Some(*beat.record().peer()),
+            Self::Departure(departure) => Some(*departure.record().peer()),
+        }
+    }
+
     /// How many bytes this takes in a message, at most.
     pub(crate) fn weight(&self) -> usize {
         match self {
             Self::Entry(entry) => entry.weight(),
             Self::Beat(_) | Self::Departure(_) => 160,
         }
+    }
+}
+
+impl Want {
+    /// The wishes to be answered: the first for each peer. `None` if there are more than
+    /// summaries were `offered`.
+    pub(crate) fn once_each(mut wants: Vec<Self>, offered: usize) -> Option<Vec<Self>> {
+        if wants.len() > offered {
+            return None;
+        }
+        let mut seen = HashSet::new();
+        wants.retain(|want| seen.insert(want.peer));
+        Some(wants)
     }
 }
 
@@ -134,5 +156,20 @@ impl Summary {
 
     fn entry_version(&self) -> Option<PeerEntryVersion> {
         (!self.departed).then_some(self.version)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use iroh::SecretKey;
+
+    use super::*;
+
+    #[test]
+    fn a_peer_is_answered_once_however_often_it_is_asked_for() {
+        let want = |seed| Want { peer: SecretKey::from_bytes(&[seed; 32]).public(), version: None };
+        let wants = vec![want(1), want(2), want(1), want(1)];
+        assert_eq!(Want::once_each(wants.clone(), 4), Some(vec![want(1), want(2)]));
+        assert_eq!(Want::once_each(wants, 3), None);
     }
 }

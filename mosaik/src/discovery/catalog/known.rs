@@ -15,9 +15,14 @@ pub(super) struct Known {
     entry: Option<SignedPeerEntry>,
     beat: Option<Beat>,
     departed: Option<Departure>,
+    /// What was known when the neighbours were last told something of this peer.
+    told: Option<Told>,
     /// The time of this peer's item in the queue of expiries.
     pub(super) queued: Option<u64>,
 }
+
+/// Which entry, by its digest, which beat and which departure.
+type Told = (Option<blake3::Hash>, Option<Beat>, Option<Departure>);
 
 /// What joining something brought.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,6 +91,20 @@ impl Known {
         self.entry.take_if(|entry| entry.update_version() <= ended);
         self.beat.take_if(|beat| beat.version() <= ended);
         Joined::New
+    }
+
+    /// Notes that the neighbours are told what is known now; false if they were before.
+    pub(super) fn tell(&mut self) -> bool {
+        let digest = self.entry.as_ref().map(SignedPeerEntry::digest);
+        let now = Some((digest, self.beat.clone(), self.departed.clone()));
+        let is_news = self.told != now;
+        self.told = now;
+        is_news
+    }
+
+    /// The size of the entry, encoded.
+    pub(super) fn entry_bytes(&self) -> usize {
+        self.entry.as_ref().map_or(0, SignedPeerEntry::encoded_len)
     }
 
     /// When this peer last gave a sign of life, by its own clock.

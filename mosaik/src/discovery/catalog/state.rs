@@ -27,6 +27,8 @@ use crate::{
 
 /// The most peers that a catalog holds.
 const MAX_PEERS: usize = 50_000;
+/// The most that their entries take together, encoded; in memory it is about twice as much.
+const MAX_BYTES: usize = 256 * 1024 * 1024;
 
 /// What the merge is judged by. Spans are in microseconds.
 #[derive(Clone, Debug)]
@@ -35,6 +37,7 @@ pub(crate) struct Rules {
     pub(crate) tag: NetworkTag,
     purge_after: u64,
     max_time_drift: u64,
+    max_bytes: usize,
 }
 
 impl Rules {
@@ -48,7 +51,14 @@ impl Rules {
             network_id,
             purge_after: span_micros(purge_after),
             max_time_drift: span_micros(max_time_drift),
+            max_bytes: MAX_BYTES,
         }
+    }
+
+    /// Less room than nodes have.
+    #[cfg(test)]
+    pub(super) fn with_max_bytes(self, max_bytes: usize) -> Self {
+        Self { max_bytes, ..self }
     }
 }
 
@@ -95,6 +105,8 @@ pub(crate) struct State {
     known: HashMap<PeerId, Known>,
     signed: OrdMap<PeerId, SignedPeerEntry>,
     unsigned: OrdMap<PeerId, PeerEntry>,
+    /// The size of all known entries, encoded.
+    bytes: usize,
     /// One item for each known peer, at its next expiry or earlier.
     expiries: BinaryHeap<Reverse<(u64, PeerId)>>,
 }
@@ -107,6 +119,7 @@ impl State {
             known: HashMap::new(),
             signed: OrdMap::new(),
             unsigned: OrdMap::new(),
+            bytes: 0,
             expiries: BinaryHeap::new(),
         }
     }
@@ -163,6 +176,10 @@ impl State {
         if !self.known.contains_key(&peer) && self.known.len() >= MAX_PEERS {
             return Err(Refusal::Full);
         }
+        let before = self.known.get(&peer).map_or(0, Known::entry_bytes);
+        if self.bytes - before + input.entry_bytes() > self.rules.max_bytes {
+            return Err(Refusal::Full);
+        }
         let known = self.known.entry(peer).or_default();
         let joined = match input {
             Input::Entry(entry) => {
@@ -174,6 +191,7 @@ impl State {
             Input::Beat(beat) => known.join_beat(beat),
             Input::Departure(departure) => known.join_departure(departure),
         };
+        self.bytes = self.bytes - before + known.entry_bytes();
         let missing = match (known.beat(), known.entry()) {
             (Some(beat), Some(entry)) => beat.version() > entry.update_version(),
             (Some(_), None) => true,
@@ -187,6 +205,12 @@ impl State {
             Joined::New => Ok(Merged::New),
             Joined::Known => Ok(Merged::Known),
         }
+    }
+
+    /// Notes that the neighbours are told what is known of a peer; false if they were before: the
+    /// same records can be put together to many messages, and each is passed on but once.
+    pub(crate) fn tell(&mut self, peer: &PeerId) -> bool {
+        self.known.get_mut(peer).is_some_and(Known::tell)
     }
 
     /// Adds an entry that only this node knows; says whether that changed anything.
@@ -239,7 +263,10 @@ impl State {
                 continue;
             }
             entry.get_mut().queued = None;
-            if entry.get_mut().expire(now, self.rules.purge_after).is_none() {
+            let before = entry.get().entry_bytes();
+            let expiry = entry.get_mut().expire(now, self.rules.purge_after);
+            self.bytes = self.bytes - before + entry.get().entry_bytes();
+            if expiry.is_none() {
                 entry.remove();
             } else {
                 self.queue_expiry(peer);
@@ -303,6 +330,14 @@ impl Input {
             Self::Entry(entry) => entry.id(),
             Self::Beat(beat) => beat.peer(),
             Self::Departure(departure) => departure.peer(),
+        }
+    }
+
+    /// The size of the entry that is to be taken in, if it is one.
+    fn entry_bytes(&self) -> usize {
+        match self {
+            Self::Entry(entry) => entry.encoded_len(),
+            Self::Beat(_) | Self::Departure(_) => 0,
         }
     }
 

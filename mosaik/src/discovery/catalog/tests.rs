@@ -381,3 +381,23 @@ async fn subscribers_of_a_stream_hear_of_its_producers_only() {
     drop(index);
     assert_eq!(peers.next().await, None);
 }
+
+#[test]
+fn a_catalog_takes_no_more_bytes_than_it_may() {
+    let size = entry_of(1, version(0, 0)).sign(&key(1)).unwrap().encoded_len();
+    let local = entry_of(100, version(0, 0)).sign(&key(100)).unwrap();
+    let rules = Rules::new(network(), PURGE_AFTER, DRIFT).with_max_bytes(2 * size + 16);
+    let mut state = State::new(rules, local);
+    assert_eq!(merge(&mut state, entry(1, version(0, 0))), Ok(Merged::New));
+    assert_eq!(merge(&mut state, entry(2, version(0, 0))), Ok(Merged::New));
+    assert_eq!(merge(&mut state, entry(3, version(0, 0))), Err(Refusal::Full));
+    // What replaces something takes its place, and a departure makes room.
+    assert_eq!(merge(&mut state, entry(2, version(0, 1))), Ok(Merged::New));
+    assert_eq!(merge(&mut state, departure(1, version(0, 0))), Ok(Merged::New));
+    assert_eq!(merge(&mut state, entry(3, version(0, 0))), Ok(Merged::New));
+    assert_eq!(merge(&mut state, entry(4, version(0, 0))), Err(Refusal::Full));
+    // So does the purge.
+    state.purge(NOW + 1000 * SECOND, &mut Effects::default());
+    assert_eq!(state.known().len(), 0);
+    assert_eq!(merge(&mut state, entry(4, version(0, 0))), Ok(Merged::New));
+}

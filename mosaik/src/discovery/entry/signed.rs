@@ -15,6 +15,7 @@ use crate::{
         refusal::Refusal,
     },
     id::{NetworkId, PeerId},
+    schema,
 };
 
 /// Keeps a signature of an entry from passing for one of anything else.
@@ -57,6 +58,11 @@ impl SignedPeerEntry {
     /// The blake3 digest of the signed bytes.
     pub fn digest(&self) -> blake3::Hash {
         self.digest
+    }
+
+    /// The size of the signed bytes.
+    pub(crate) fn encoded_len(&self) -> usize {
+        self.bytes.len()
     }
 
     pub(crate) fn entry(&self) -> &PeerEntry {
@@ -145,11 +151,9 @@ impl RawEntry {
         if self.bytes.len() > MAX_ENTRY_BYTES {
             return Err(Refusal::Oversized);
         }
-        // Bytes beyond the known fields are those of a later version; no type in an entry nests,
-        // and every element takes at least a byte, so this neither recurses nor allocates beyond
-        // the length of the input.
-        postcard::take_from_bytes::<Body>(&self.bytes)
-            .map(|(body, _)| PeerEntry::from_body(body))
+        // Bytes beyond the known fields are those of a later version.
+        schema::decode_prefix::<Body>(&self.bytes)
+            .map(PeerEntry::from_body)
             .map_err(|_| Refusal::Malformed)
     }
 

@@ -7,7 +7,7 @@
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use crate::discovery::refusal::Refusal;
+use crate::{discovery::refusal::Refusal, schema};
 
 /// The largest frame, in bytes; equal on all nodes and never changed.
 pub(super) const MAX_FRAME_BYTES: usize = 4096;
@@ -96,7 +96,7 @@ pub(super) fn inspect(bytes: &[u8], topic: &[u8; 32]) -> Result<Inspected, Refus
     if bytes.len() > MAX_FRAME_BYTES {
         return Err(Refusal::Oversized);
     }
-    let frame: Frame = postcard::from_bytes(bytes).map_err(|_| Refusal::Malformed)?;
+    let frame: Frame = schema::decode(bytes).map_err(|_| Refusal::Malformed)?;
     if frame.topic != *topic {
         return Err(Refusal::Foreign);
     }
@@ -272,6 +272,13 @@ mod tests {
         let stuffed = Swarm::Join(Some("anything".into()));
         let stuffed = Frame { topic: TOPIC, layer: Layer::Swarm(stuffed) };
         assert_eq!(inspect(&stuffed), Err(Refusal::Malformed));
+    }
+
+    #[test]
+    fn a_frame_with_bytes_to_spare_is_refused() {
+        let mut bytes = encode(&data(b"hi", 1));
+        bytes.push(0);
+        assert_eq!(inspect(&bytes, &TOPIC), Err(Refusal::Malformed));
     }
 
     proptest! {

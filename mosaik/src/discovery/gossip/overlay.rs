@@ -18,7 +18,7 @@ use super::{
     frame::{self, Inspected, MAX_CONTENT_BYTES, MAX_FRAME_BYTES},
     limits::{Shares, Verified},
 };
-use crate::{discovery::refusal::Refusal, id::PeerId};
+use crate::{discovery::refusal::Refusal, id::PeerId, schema};
 
 /// How long an announcement that was offered may take by the tree before it is asked for. The
 /// protocol's 80 ms is less than many a round trip, and asking in vain doubles the traffic.
@@ -142,12 +142,11 @@ impl Overlay {
         if let Inspected::Data { id, content } = inspected
             && !self.verified.contains(&id, now)
         {
-            let announcement = postcard::from_bytes(&content).map_err(|_| Refusal::Malformed)?;
+            let announcement = schema::decode(&content).map_err(|_| Refusal::Malformed)?;
             judge(announcement)?;
             self.verified.insert(id, now);
         }
-        let message: Message<PeerId> =
-            postcard::from_bytes(bytes).map_err(|_| Refusal::Malformed)?;
+        let message: Message<PeerId> = schema::decode(bytes).map_err(|_| Refusal::Malformed)?;
         self.handle(InEvent::RecvMessage(from, message), now);
         Ok(())
     }

@@ -265,6 +265,27 @@ fn the_same_seed_gives_the_same_run() {
 }
 
 #[test]
+fn an_announcement_with_bytes_to_spare_is_not_passed_on() {
+    let start = Instant::now();
+    let (mut node, speaker) = (node(1, start), node(2, start));
+    let beat = Beat::sign(
+        &speaker.key,
+        &NetworkTag::of(&network()),
+        PeerEntryVersion::new(EPOCH, EPOCH),
+        EPOCH,
+        Duration::from_secs(45),
+    );
+    let content = postcard::to_stdvec(&Announcement::Beat(Raw::from(beat))).unwrap();
+    let longer = [&content[..], b"more"].concat();
+    let mut deliver = |content: Vec<u8>| {
+        let frame = frame::first_hop(&gossip_topic(&network()), content.into());
+        node.overlay.frame(speaker.key.public(), &frame, start, |_| Ok(()))
+    };
+    assert_eq!(deliver(longer), Err(Refusal::Malformed));
+    assert_eq!(deliver(content), Ok(()));
+}
+
+#[test]
 fn an_oversized_announcement_is_not_sent() {
     let start = Instant::now();
     let mut node = node(1, start);

@@ -31,6 +31,7 @@ use crate::{
         shared::Shared,
     },
     id::{NetworkId, PeerId},
+    schema,
 };
 
 /// The largest file that is read, in bytes: an entry with its signature and beat.
@@ -39,6 +40,8 @@ const MAX_FILE_BYTES: usize = MAX_ENTRY_BYTES + 1024;
 const MAX_FILES: usize = 8192;
 /// How often a lock is tried that somebody holds for a moment, to see whether its owner lives.
 const LOCK_TRIES: usize = 5;
+/// How often the directory is made again that somebody removes.
+const OPEN_TRIES: usize = 16;
 
 const PRIVATE_DIRECTORY: Mode = Mode::RWXU;
 const PRIVATE_FILE: Mode = Mode::RUSR.union(Mode::WUSR);
@@ -48,6 +51,8 @@ const ENTRY: &str = ".entry";
 #[derive(Debug)]
 pub(in crate::discovery) struct LocalDirectory {
     path: PathBuf,
+    name: String,
+    parent: OwnedFd,
     directory: OwnedFd,
     me: PeerId,
     /// Held for its lock; none if another process holds it under the same id.
@@ -68,10 +73,22 @@ impl LocalDirectory {
             Some(base) => (base.to_owned(), open_private(CWD, base)?),
             None => open_default_base()?,
         };
+        let path = base.join(&name);
         let directory = open_private(&parent, Path::new(&name))?;
-        let mut this = Self { path: base.join(name), directory, me, lock: None };
-        this.lock = this.take_own_lock()?;
-        Ok(this)
+        let mut this = Self { path, name, parent, directory, me, lock: None };
+        for _ in 0..OPEN_TRIES {
+            match this.take_own_lock() {
+                // The last node in it has left just now and taken the directory along.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                    this.directory = open_private(&this.parent, Path::new(&this.name))?;
+                }
+                lock => {
+                    this.lock = lock?;
+                    return Ok(this);
+                }
+            }
+        }
+        Err(io::ErrorKind::NotFound.into())
     }
 
     pub(in crate::discovery) fn path(&self) -> &Path {
@@ -80,7 +97,7 @@ impl LocalDirectory {
 
     /// Writes this node's entry, to be seen as a whole or not at all.
     pub(in crate::discovery) fn publish(&self, entry: &SignedPeerEntry) -> io::Result<()> {
-        if self.lock.is_none() {
+        if !self.holds_place() {
             return Ok(());
         }
         let bytes = postcard::to_stdvec(&entry.to_raw()).map_err(io::Error::other)?;
@@ -120,7 +137,7 @@ impl LocalDirectory {
         if !self.is_alive(peer) {
             return None;
         }
-        let entry = postcard::from_bytes::<RawEntry>(&bytes)
+        let entry = schema::decode::<RawEntry>(&bytes)
             .map_err(|_| Refusal::Malformed)
             .and_then(|raw| shared.verify(raw))
             .and_then(|entry| if entry.id() == peer { Ok(entry) } else { Err(Refusal::Forged) });
@@ -151,12 +168,22 @@ impl LocalDirectory {
         }
     }
 
-    /// Removes this node's files, under its lock.
+    /// Removes this node's files, under its lock, and the directory if nobody else is in it.
     pub(in crate::discovery) fn leave(&self) {
-        if self.lock.is_some() {
-            self.remove(&entry_name(&self.me));
-            self.remove(&lock_name(&self.me));
+        if !self.holds_place() {
+            return;
         }
+        self.remove(&entry_name(&self.me));
+        self.remove(&lock_name(&self.me));
+        match unlinkat(&self.parent, &self.name, AtFlags::REMOVEDIR) {
+            Ok(()) | Err(Errno::NOTEMPTY | Errno::EXIST | Errno::NOENT) => {}
+            Err(error) => tracing::debug!(%error, "the local directory was not removed"),
+        }
+    }
+
+    /// Whether this node has a lock, and has not left.
+    fn holds_place(&self) -> bool {
+        self.lock.as_ref().is_some_and(|lock| self.is_at(lock, &lock_name(&self.me)))
     }
 
     fn take_own_lock(&self) -> io::Result<Option<File>> {
@@ -256,12 +283,20 @@ fn open_default_base() -> io::Result<(PathBuf, OwnedFd)> {
 
 /// Opens a directory, which is made if it does not exist; refused unless it is this user's alone.
 fn open_private(parent: impl rustix::fd::AsFd, path: &Path) -> io::Result<OwnedFd> {
-    match mkdirat(&parent, path, PRIVATE_DIRECTORY) {
-        Ok(()) | Err(Errno::EXIST) => {}
-        Err(error) => return Err(error.into()),
-    }
     let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::RDONLY | OFlags::CLOEXEC;
-    let directory = openat(&parent, path, flags, Mode::empty())?;
+    let make_and_open = || match mkdirat(&parent, path, PRIVATE_DIRECTORY) {
+        Ok(()) | Err(Errno::EXIST) => openat(&parent, path, flags, Mode::empty()),
+        Err(error) => Err(error),
+    };
+    let mut opened = make_and_open();
+    for _ in 0..OPEN_TRIES {
+        // Between the two calls a node that left may have removed it.
+        if !matches!(opened, Err(Errno::NOENT)) {
+            break;
+        }
+        opened = make_and_open();
+    }
+    let directory = opened?;
     let stat = fstat(&directory)?;
     let others = Mode::RWXG | Mode::RWXO;
     let is_open_to_others = Mode::from_raw_mode(stat.st_mode).intersects(others);

@@ -141,3 +141,37 @@ async fn hostile_files_are_neither_followed_nor_believed() {
     assert!(a.refusals().of(Refusal::Malformed) >= 1);
     drop(locks);
 }
+
+#[tokio::test]
+async fn the_last_node_takes_the_directory_along() {
+    let base = base();
+    let (a, dir_a) = node(1, base.path());
+    let (_b, dir_b) = node(2, base.path());
+    let path = dir_a.path().to_owned();
+    dir_a.leave();
+    assert!(path.exists());
+    drop(dir_b);
+    assert!(!path.exists());
+    // Who has left leaves nothing behind, whatever changes later.
+    dir_a.publish(&a.local()).unwrap();
+    assert!(!path.exists());
+}
+
+#[tokio::test]
+async fn nodes_come_while_others_take_the_directory_along() {
+    let base = base();
+    std::thread::scope(|scope| {
+        for seed in 1..=4 {
+            let (base, shared) = (base.path(), shared(seed, "net"));
+            scope.spawn(move || {
+                for _ in 0..100 {
+                    let directory = open(&shared, base).unwrap();
+                    directory.publish(&shared.local()).unwrap();
+                    let own = directory.path().join(format!("{}.entry", shared.me()));
+                    assert!(own.exists());
+                }
+            });
+        }
+    });
+    assert_eq!(fs::read_dir(base.path()).unwrap().count(), 0);
+}

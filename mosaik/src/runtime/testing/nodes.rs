@@ -37,7 +37,9 @@ impl Nodes {
     pub(super) async fn simulated(count: usize, seed: u64) -> Self {
         let net = SimNet::new(seed, SimConfig::default());
         let clock = Clock::starting_at(DateTime::UNIX_EPOCH + TimeDelta::days(FIRST_DAY));
-        let builder = Network::builder("simulated").simulated(&net, clock);
+        // By the seed alone: the id goes into every hash and signature of the run.
+        let id = NetworkId::from(format!("simulated {seed}").as_str());
+        let builder = Network::builder(id).simulated(&net, clock);
         Self::start(vec![builder; count]).await
     }
 
@@ -97,5 +99,58 @@ impl<const N: usize> FromNodes for [Network; N] {
 
     fn from_nodes(nodes: &mut Nodes) -> Self {
         std::array::from_fn(|_| nodes.next())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{sync::Mutex, time::Duration};
+
+    use super::*;
+    use crate::{
+        discovery::Catalog,
+        id::PeerId,
+        runtime::testing::{Scenario, run},
+    };
+
+    /// Who the nodes are, and by the simulated date when all had met and when an edit of the
+    /// first was known to each.
+    fn history(seed: u64) -> Vec<(NetworkId, PeerId, Vec<DateTime<chrono::Utc>>)> {
+        let history = Mutex::default();
+        let written: &Mutex<Vec<_>> = &history;
+        run(Scenario::new().simulated(seed, 1).nodes::<[Network; 6]>(), |nodes| {
+            let nodes: [Network; 6] = nodes.take();
+            async move {
+                let id = nodes[0].local().id();
+                for round in 0..3 {
+                    nodes[round].discovery().add_tags(round.to_string().as_str());
+                    let tagged = nodes[round].local().id();
+                    for node in &nodes {
+                        let is_told = |catalog: &Catalog| {
+                            catalog.get(&tagged).is_some_and(|entry| !entry.tags().is_empty())
+                        };
+                        let mut catalog = node.discovery().catalog_watch();
+                        catalog.wait_for(is_told).await.unwrap();
+                        // A fresh date in each node's own entry.
+                        node.discovery().add_tags(format!("{id} {round}").as_str());
+                    }
+                    tokio::time::sleep(Duration::from_secs(1)).await;
+                }
+                written.lock().unwrap().extend(nodes.iter().map(|node| {
+                    let catalog = node.discovery().catalog();
+                    let dates = catalog.iter().map(|entry| entry.updated_at()).collect();
+                    (*node.network_id(), node.local().id(), dates)
+                }));
+            }
+        });
+        history.into_inner().unwrap()
+    }
+
+    #[test]
+    fn a_simulated_run_is_a_function_of_its_seed() {
+        let first = history(5);
+        assert_eq!(first.len(), 6);
+        assert_eq!(first, history(5));
+        assert_ne!(first[0].0, history(6)[0].0);
     }
 }

@@ -8,7 +8,7 @@ use std::{
 
 use tokio::{
     sync::{mpsc, watch},
-    time::{Instant, sleep_until},
+    time::{Instant, sleep, sleep_until},
 };
 
 use super::{
@@ -273,9 +273,37 @@ fn close(end: &End, reason: CloseReason) {
     let net = shared.net.clone();
     net.clone().tasks().spawn("sim.close", async move {
         sleep_until(arrival).await;
-        // Word of the close does not cross a cut link: there the idle time-out speaks.
-        if !net.is_cut(shared.ends()) {
-            shared.close_side(1 - side, reason);
+        // Word of the close does not cross a cut link, and is not sent again when that heals: the
+        // far end hears nothing more until its idle time-out.
+        let mut seen = reason;
+        if net.is_cut(shared.ends()) {
+            sleep(net.config().idle_timeout).await;
+            seen = CloseReason::TimedOut;
         }
+        shared.close_side(1 - side, seen);
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use iroh::SecretKey;
+
+    use super::*;
+    use crate::transport::sim::SimConfig;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_close_that_a_cut_swallows_is_a_time_out_at_the_far_end() {
+        let [a, b] = [1, 2].map(|seed| SecretKey::from_bytes(&[seed; 32]).public());
+        let net = SimNet::new(1, SimConfig::default());
+        let (near, far) = Connection::pair(&net, a, b);
+        net.partition(&[vec![a], vec![b]]);
+        let begun = Instant::now();
+        near.close(CloseReason::Cancelled);
+        sleep(Duration::from_secs(1)).await;
+        net.heal();
+        assert!(!far.is_closed());
+        assert_eq!(far.closed().await, CloseReason::TimedOut);
+        assert!(begun.elapsed() >= net.config().idle_timeout);
+        assert!(begun.elapsed() < 2 * net.config().idle_timeout);
+    }
 }
