@@ -92,7 +92,7 @@ async fn a_node_removes_its_files_when_it_leaves() {
     assert_eq!(mode(&entry), 0o600);
     assert_eq!(mode(&inner(dir.path())), 0o700);
     a.shutdown().await;
-    assert_eq!(fs::read_dir(inner(dir.path())).unwrap().count(), 0);
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -117,8 +117,11 @@ async fn a_directory_that_others_can_read_is_refused() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_network_s_own_directory_is_checked_as_well() {
     let (name, dir) = (unique_name(), private_dir());
-    beside(&name, dir.path()).build().await.unwrap().shutdown().await;
+    let first = beside(&name, dir.path()).build().await.unwrap();
     let inner = inner(dir.path());
+    // The last node to leave removes it.
+    first.shutdown().await;
+    fs::create_dir(&inner).unwrap();
     fs::set_permissions(&inner, Permissions::from_mode(0o777)).unwrap();
     let a = beside(&name, dir.path()).build().await.unwrap();
     assert_eq!(fs::read_dir(&inner).unwrap().count(), 0);

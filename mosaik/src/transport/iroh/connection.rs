@@ -166,6 +166,9 @@ pub(super) fn reason_of(error: ConnectionError) -> CloseReason {
         ConnectionError::ApplicationClosed(close) => reason_of_code(close.error_code),
         ConnectionError::TimedOut | ConnectionError::Reset => CloseReason::TimedOut,
         ConnectionError::LocallyClosed => CloseReason::Cancelled,
-        _ => CloseReason::Failed,
+        fault => {
+            tracing::debug!(%fault, "a connection failed below mosaik");
+            CloseReason::Failed
+        }
     }
 }
