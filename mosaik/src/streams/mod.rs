@@ -3,6 +3,44 @@
 //! A stream is known by an id, which comes from the name in `#[mosaik::stream("some.name")]` or is
 //! given to a builder. Every consumer gets every datum of every producer, in the order of each
 //! producer, at the speed of the slowest: see [`Producer`] for backpressure.
+//!
+//! A producer is online when somebody is subscribed:
+//!
+//! ```
+//! # use mosaik::{Network, futures::StreamExt};
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> anyhow::Result<()> {
+//! # let network = Network::builder("docs-online").offline().build().await?;
+//! # let other = Network::builder("docs-online").offline().build().await?;
+//! # let mut consumer = other.streams().consume::<String>();
+//! let producer = network.streams().produce::<String>();
+//! producer.when().online().await;
+//! producer.send("hello, world".to_string()).await?;            // futures::SinkExt
+//! # assert_eq!(consumer.next().await.as_deref(), Some("hello, world"));
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! From one node to another:
+//!
+//! ```
+//! # use mosaik::{Network, futures::{SinkExt, StreamExt}};
+//! # #[mosaik::stream]
+//! # #[derive(Debug, PartialEq)]
+//! # struct SensorReading { temp: f64 }
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> anyhow::Result<()> {
+//! # let n0 = Network::builder("docs-readings").offline().build().await?;
+//! # let n1 = Network::builder("docs-readings").offline().build().await?;
+//! let mut producer = n0.streams().produce::<SensorReading>();
+//! let mut consumer = n1.streams().consume::<SensorReading>();
+//! producer.when().subscribed().minimum_of(1).await;
+//! SinkExt::send(&mut producer, SensorReading { temp: 21.5 }).await?;    // or producer.send(..)
+//! let reading = consumer.next().await.unwrap();
+//! # assert_eq!(reading, SensorReading { temp: 21.5 });
+//! # Ok(())
+//! # }
+//! ```
 
 mod codec;
 mod config;
