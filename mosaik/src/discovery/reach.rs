@@ -91,16 +91,29 @@ impl Reach {
 
     async fn exchange(&self, to: EndpointAddr) -> Result<sync::Learned, Error> {
         let peer = to.id;
-        let link = match self.connect(to).await {
-            Ok(link) => link,
-            // A peer of another network is none of ours: there is nothing to exchange.
-            Err(DialError::Refused(CloseReason::DifferentNetwork)) => return Ok(Vec::new()),
-            Err(DialError::ShuttingDown) => return Err(Error::Cancelled),
-            Err(source) => return Err(Error::Unreachable { peer, source: source.into() }),
-        };
-        sync::initiate(self.shared(), &link).await.map_err(|error| match error {
-            sync::SyncError::TimedOut => Error::Timeout(peer),
-            source => Error::Interrupted { peer, source: source.into() },
-        })
+        let mut retried = false;
+        loop {
+            let link = match self.connect(to.clone()).await {
+                Ok(link) => link,
+                // A peer of another network is none of ours: there is nothing to exchange.
+                Err(DialError::Refused(CloseReason::DifferentNetwork)) => return Ok(Vec::new()),
+                Err(DialError::ShuttingDown) => return Err(Error::Cancelled),
+                Err(source) => return Err(Error::Unreachable { peer, source: source.into() }),
+            };
+            match sync::initiate(self.shared(), &link).await {
+                Ok(learned) => return Ok(learned),
+                Err(sync::SyncError::TimedOut) => return Err(Error::Timeout(peer)),
+                Err(_) if !retried && has_successor(&link).await => retried = true,
+                Err(source) => return Err(Error::Interrupted { peer, source: source.into() }),
+            }
+        }
     }
+}
+
+/// Whether the link ended in a way after which another one to the same peer may be up or possible:
+/// it gave way to one, belonged to an earlier run of the peer, or was closed as unused just then.
+async fn has_successor(link: &Link) -> bool {
+    use CloseReason::{Duplicate, GracefulShutdown, Idle, Superseded};
+    link.is_closed()
+        && matches!(link.closed().await, Duplicate | GracefulShutdown | Idle | Superseded)
 }

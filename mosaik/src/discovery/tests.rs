@@ -266,6 +266,21 @@ async fn after_a_sync_both_sides_hold_each_other_and_all_that_either_knew() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_sync_goes_to_the_newest_run_of_a_peer() {
+    let world = World::new(19);
+    let (a, old) = (world.node(1, Config::builder()), world.node(2, Config::builder()));
+    a.discovery.sync_with(old.id()).await.unwrap();
+    sleep(SECOND).await;
+    let new = world.node(2, Config::builder());
+    // It begins on the link to the old run, which ends when the new run becomes known.
+    let sync = a.discovery.sync_with(new.id());
+    sleep(Duration::from_millis(1)).await;
+    assert!(a.discovery.feed(new.discovery.me()));
+    sync.await.unwrap();
+    assert!(new.knows(&a));
+}
+
+#[tokio::test(start_paused = true)]
 async fn all_pairs_can_sync_at_once() {
     let world = World::new(8);
     let nodes: Vec<_> = (1..=6).map(|seed| world.node(seed, Config::builder())).collect();
