@@ -175,6 +175,31 @@ async fn a_node_that_leaves_before_it_has_neighbours_is_heard_by_all_who_met_it(
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_node_that_leaves_while_it_heals_is_heard_by_the_peer_it_has_just_met() {
+    // Healing begins 250 ms after the start, and dials those whose entry is known; the hello of a
+    // connection that the peer has dialled may not be over then.
+    for (met_ms, left_ms) in (225..255).flat_map(|met| (0..8).map(move |left| (met, left))) {
+        let world = World::new(200 + met_ms);
+        let (a, b) = (world.node(1, Config::builder()), world.node(2, Config::builder()));
+        let mut events = a.discovery.events();
+        sleep(Duration::from_millis(met_ms)).await;
+        drop(a.discovery.sync_with(b.id()));
+        let id = b.id();
+        b.until(SECOND, |catalog| catalog.peers_count() == 1).await;
+        sleep(Duration::from_millis(left_ms)).await;
+        b.leave().await;
+        let first = timeout(SECOND, events.recv()).await.unwrap().unwrap();
+        assert!(matches!(first, Event::PeerDiscovered(entry) if *entry.id() == id));
+        let last = timeout(SECOND, events.recv()).await;
+        assert_eq!(
+            last.unwrap().unwrap(),
+            Event::PeerDeparted(id),
+            "met at {met_ms}, left {left_ms} ms later"
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_change_reaches_everyone_within_a_moment() {
     let world = World::new(2);
     let nodes = world.nodes(12);

@@ -5,7 +5,7 @@ mod syncs;
 mod upkeep;
 
 use std::{
-    collections::{BTreeMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashSet},
     pin::pin,
     sync::Arc,
     time::Duration,
@@ -336,8 +336,7 @@ impl Worker {
         let mut is_settled = false;
         // Not only the neighbours: a node that has just come has none yet, and is known already
         // to those that it is connected with.
-        let mut told = self.overlay.neighbors().clone();
-        told.extend(transport.links().iter().map(Link::peer));
+        let mut told: BTreeSet<_> = transport.links().iter().map(Link::peer).collect();
         self.overlay.tell(&departure, told.iter().copied());
         self.overlay.quit(Instant::now());
         self.carry_out();

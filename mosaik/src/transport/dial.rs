@@ -41,13 +41,15 @@ impl Transport {
             return Ok(link);
         }
         let (dialling, ours) = self.dialling(&to);
-        match outcome_of(dialling).await {
+        let outcome = match outcome_of(dialling).await {
             // That dial may have gone to other addresses than ours.
             Err(DialError::TimedOut | DialError::NoAddress | DialError::Failed(_)) if !ours => {
                 outcome_of(self.dialling(&to).0).await
             }
             outcome => outcome,
-        }
+        };
+        // Whatever became of the dial: the peer may have dialled us meanwhile.
+        outcome.or_else(|error| self.link(&to.id).ok_or(error))
     }
 
     /// The dial to this peer that is going on, or a new one; and whether it is new.
