@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use mosaik::discovery::{Config, Event};
+use mosaik::{discovery::Event, network::TransportConfig};
 use mosaik_tests::{NodeProcess, eventually, lone, scaled, secs, unique_name, within};
 use tokio::{sync::broadcast::error::TryRecvError, time::sleep};
 
@@ -49,13 +49,19 @@ async fn a_killed_process_leaves_the_catalog_of_all() {
     let name = unique_name();
     let mut process = announcer(&name);
     let id = process.ticket().id();
-    let bootstrap = Config::builder().with_local(false).with_bootstrap(process.ticket().clone());
+    // Their own signs of life must come often enough for each other, too.
+    let discovery = impatient()
+        .with_announce_interval(Duration::from_millis(200))
+        .with_bootstrap(process.ticket().clone());
+    // Who waits for the dead longer than for signs of life would purge the living as well: those
+    // of whom it hears only through the dead.
+    let transport = TransportConfig::default()
+        .with_idle_timeout(PURGE_AFTER / 4)
+        .with_keep_alive(PURGE_AFTER / 20);
     let mut nodes = Vec::new();
     for _ in 0..3 {
-        let discovery = bootstrap.clone().with_purge_after(PURGE_AFTER);
-        // Their own signs of life must come often enough for each other, too.
-        let discovery = discovery.with_announce_interval(Duration::from_millis(200));
-        nodes.push(lone(&name).with_discovery(discovery).build().await.unwrap());
+        let builder = lone(&name).with_transport(transport.clone());
+        nodes.push(builder.with_discovery(discovery.clone()).build().await.unwrap());
     }
     let all = || nodes.iter().all(|node| node.discovery().catalog().peers_count() == 3);
     eventually(secs(10), "the convergence", all).await;
