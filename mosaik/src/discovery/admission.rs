@@ -13,7 +13,7 @@ use crate::{id::PeerId, schema, transport::CloseReason};
 
 /// What each side says of itself and of what it knows of the other.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Offer {
+pub(super) struct Offer {
     version: PeerEntryVersion,
     digest: [u8; 32],
     /// The version of the other's entry that is known already.
@@ -81,8 +81,16 @@ fn encode<T: Serialize>(section: &T) -> Bytes {
     postcard::to_stdvec(section).expect("writing plain data to memory cannot fail").into()
 }
 
-fn decode<T: DeserializeOwned>(section: &[u8]) -> Result<T, CloseReason> {
+pub(super) fn decode<T: DeserializeOwned>(section: &[u8]) -> Result<T, CloseReason> {
     schema::decode(section).map_err(|_| CloseReason::ProtocolViolation)
+}
+
+/// With and without a known version of the other's entry.
+#[cfg(any(test, feature = "fuzzing"))]
+pub(super) fn samples() -> Vec<Offer> {
+    let version = PeerEntryVersion::new(1, 2);
+    let offer = |known| Offer { version, digest: [9; 32], known };
+    vec![offer(None), offer(Some(version))]
 }
 
 #[cfg(test)]

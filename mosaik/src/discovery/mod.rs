@@ -16,6 +16,8 @@ mod derived;
 mod entry;
 mod error;
 mod event;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 mod gossip;
 mod neighbors;
 mod node_ticket;

@@ -35,7 +35,7 @@ const MAX_LEARNED: usize = 64;
 const MAX_TIME: Duration = Duration::from_secs(60);
 
 #[derive(Debug, Serialize, Deserialize)]
-enum Page {
+pub(super) enum Page {
     Summary(Vec<Summary>),
     Items(Vec<SyncItem>),
     Wants(Vec<Want>),
@@ -220,4 +220,11 @@ impl<'a> Exchange<'a> {
             }
         }
     }
+}
+
+/// One page of each kind.
+#[cfg(any(test, feature = "fuzzing"))]
+pub(super) fn samples(items: Vec<SyncItem>) -> Vec<Page> {
+    let (summaries, wants) = super::fuzzing::summaries([1, 2]);
+    vec![Page::Summary(summaries), Page::Items(items), Page::Wants(wants), Page::End]
 }

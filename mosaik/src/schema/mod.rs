@@ -5,6 +5,8 @@ mod datum;
 mod decode;
 mod encoded;
 mod fingerprint;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 mod identity;
 mod shape;
 mod std_types;

@@ -49,6 +49,8 @@ mod criteria;
 mod def;
 mod error;
 mod frames;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 pub mod producer;
 mod protocol;
 mod registry;

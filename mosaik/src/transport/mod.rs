@@ -33,6 +33,8 @@ mod connection;
 mod dial;
 mod endpoint;
 mod error;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 mod hello;
 mod iroh;
 mod link;
