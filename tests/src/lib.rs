@@ -16,6 +16,7 @@ use mosaik::{Network, UniqueId};
 use tokio::time::{Instant, sleep, timeout};
 use tracing_subscriber::EnvFilter;
 
+pub mod hostile;
 mod process;
 
 pub use process::NodeProcess;

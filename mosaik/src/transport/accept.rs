@@ -23,6 +23,7 @@ impl Transport {
             let slots = Arc::new(Semaphore::new(transport.0.config.max_handshakes));
             while let Some(incoming) = transport.0.endpoint.accept().await {
                 let Ok(slot) = slots.clone().try_acquire_owned() else {
+                    transport.0.refused.count(CloseReason::NoCapacity);
                     incoming.refuse();
                     continue;
                 };
@@ -52,7 +53,10 @@ impl Transport {
                 drop(slot);
                 session.run().await;
             }
-            Err(reason) => connection.close(reason),
+            Err(reason) => {
+                self.0.refused.count(reason);
+                connection.close(reason);
+            }
         }
     }
 
@@ -69,7 +73,10 @@ impl Transport {
                 confirm.finish();
                 link.serve_bulk(connection).await;
             }
-            None => connection.close(CloseReason::ProtocolViolation),
+            None => {
+                self.0.refused.count(CloseReason::ProtocolViolation);
+                connection.close(CloseReason::ProtocolViolation);
+            }
         }
     }
 }
