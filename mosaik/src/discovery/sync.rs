@@ -11,6 +11,7 @@ use tokio::time::timeout;
 
 use super::{
     catalog::{Merged, Summary, SyncItem, Want},
+    refusal::Refusal,
     shared::Shared,
 };
 use crate::{
@@ -54,6 +55,8 @@ pub(super) enum SyncError {
     OutOfTurn,
     #[error("the peer sent more than a catalog holds, or asked for more than it was offered")]
     TooMuch,
+    #[error("the peer sent what nobody has signed")]
+    Forged,
     #[error("the exchange took too long")]
     TimedOut,
 }
@@ -181,8 +184,9 @@ impl<'a> Exchange<'a> {
         Ok(self.writer.send(&Page::End).await?)
     }
 
-    /// Merges what came. If it is refused, that is counted; the rest of the page still counts.
-    fn take(&mut self, item: SyncItem) {
+    /// Merges what came. If it is refused, that is counted; the rest of the page still counts,
+    /// except after a forgery: an honest peer has verified what it passes on.
+    fn take(&mut self, item: SyncItem) -> Result<(), SyncError> {
         let entry_of = match &item {
             SyncItem::Entry(entry) => entry.peer(),
             SyncItem::Beat(_) | SyncItem::Departure(_) => None,
@@ -193,6 +197,7 @@ impl<'a> Exchange<'a> {
         {
             learned.push(peer);
         }
+        if merged == Err(Refusal::Forged) { Err(SyncError::Forged) } else { Ok(()) }
     }
 
     fn end(self) -> Learned {
@@ -209,7 +214,7 @@ impl<'a> Exchange<'a> {
                 Page::Wants(page) => turn.wants.extend(page),
                 Page::Items(page) => {
                     turn.items += page.len();
-                    page.into_iter().for_each(|item| self.take(item));
+                    page.into_iter().try_for_each(|item| self.take(item))?;
                     // Verifying a page takes a millisecond or more.
                     tokio::task::yield_now().await;
                 }

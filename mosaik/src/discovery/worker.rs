@@ -22,6 +22,7 @@ use super::{
     catalog::{Effects, Merged, SyncItem},
     config::Config,
     derived::gossip_topic,
+    entry::MAX_ADDRESSES,
     gossip::{Announcement, Due, Effect, Overlay, Schedule},
     neighbors::{Heard, Inbound, Neighbors},
     reach::Reach,
@@ -224,7 +225,11 @@ impl Worker {
         if self.shared.me() < *peer { Duration::ZERO } else { SYNC_TURN }
     }
 
-    fn address(&mut self, address: EndpointAddr) {
+    fn address(&mut self, mut address: EndpointAddr) {
+        // More would be refused by the others.
+        while address.addrs.len() > MAX_ADDRESSES {
+            address.addrs.pop_last();
+        }
         if *self.shared.catalog().local().address() == address {
             return;
         }

@@ -43,6 +43,7 @@ mod peers;
 mod refused;
 mod session;
 pub(crate) mod sim;
+mod strangers;
 mod stream;
 #[cfg(test)]
 mod tests;

@@ -28,7 +28,7 @@ use crate::{
 /// The most peers that a catalog holds.
 const MAX_PEERS: usize = 50_000;
 /// The most that their entries take together, encoded; in memory it is about twice as much.
-const MAX_BYTES: usize = 256 * 1024 * 1024;
+const MAX_BYTES: usize = 48 * 1024 * 1024;
 
 /// What the merge is judged by. Spans are in microseconds.
 #[derive(Clone, Debug)]
