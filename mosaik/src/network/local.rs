@@ -7,7 +7,7 @@ use iroh::{EndpointAddr, SecretKey};
 use crate::{
     discovery::NodeTicket,
     id::{NetworkId, PeerId},
-    transport::{CloseReason, Transport},
+    transport::Transport,
 };
 
 /// This node as others see it, and its key.
@@ -29,10 +29,6 @@ impl LocalNode {
     #[must_use]
     pub fn network_id(&self) -> &NetworkId {
         &self.0.network_id
-    }
-
-    pub(super) fn refused(&self) -> Vec<(CloseReason, u64)> {
-        self.0.transport.refused()
     }
 
     /// This node's id: the public half of its key.

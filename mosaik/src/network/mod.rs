@@ -99,13 +99,6 @@ impl Network {
         &self.streams
     }
 
-    /// How often this node turned a connection or a stream away, by reason, since it started. What
-    /// it did not believe is counted by [`Discovery::refusals`].
-    #[must_use]
-    pub fn refusals(&self) -> Vec<(CloseReason, u64)> {
-        self.local.refused()
-    }
-
     /// Leaves the network: ends everything that was created from this node, tells the other nodes,
     /// and returns when no task of it is left. Takes a few milliseconds, and about a second at most.
     ///

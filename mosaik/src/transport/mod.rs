@@ -40,7 +40,6 @@ mod iroh;
 mod link;
 mod message;
 mod peers;
-mod refused;
 mod session;
 pub(crate) mod sim;
 mod strangers;
@@ -160,7 +159,6 @@ struct Inner {
     lookup: OnceLock<Arc<Lookup>>,
     events: broadcast::Sender<LinkEvent>,
     tokens: Arc<Tokens>,
-    refused: refused::Refused,
 }
 
 impl Transport {
@@ -193,7 +191,6 @@ impl Transport {
             lookup: OnceLock::new(),
             events: broadcast::Sender::new(EVENTS_BACKLOG),
             tokens: Arc::new(Tokens::new(parts.random)),
-            refused: refused::Refused::default(),
         }))
     }
 
@@ -257,11 +254,6 @@ impl Transport {
     /// Links that go up or down from now on.
     pub(crate) fn events(&self) -> broadcast::Receiver<LinkEvent> {
         self.0.events.subscribe()
-    }
-
-    /// How often a connection or a stream was turned away here, by reason.
-    pub(crate) fn refused(&self) -> Vec<(CloseReason, u64)> {
-        self.0.refused.all()
     }
 
     /// A newer run of the peer was heard of: connections to older ones are closed at once, since

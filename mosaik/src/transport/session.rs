@@ -231,13 +231,11 @@ async fn serve_stream(
     let handler = kind.and_then(|kind| lock(&transport.0.handlers).get(&kind).cloned());
     let (Some(kind), Some(handler)) = (kind, handler) else {
         // A newer peer may know more kinds of streams than we do: it is told, and no more.
-        transport.0.refused.count(CloseReason::ProtocolViolation);
         send.reset(CloseReason::ProtocolViolation);
         recv.stop(CloseReason::ProtocolViolation);
         return;
     };
     let Ok(_share) = shares[&kind].try_acquire() else {
-        transport.0.refused.count(CloseReason::NoCapacity);
         send.reset(CloseReason::NoCapacity);
         recv.stop(CloseReason::NoCapacity);
         return;
