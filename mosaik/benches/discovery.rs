@@ -54,11 +54,11 @@ async fn main() {
 }
 
 fn alone() -> ConfigBuilder {
-    Config::builder().with_local(false)
+    Config::builder().with_local(false).with_mdns(false)
 }
 
 fn beside(dir: &Path) -> ConfigBuilder {
-    Config::builder().with_local_directory(dir)
+    Config::builder().with_local_directory(dir).with_mdns(false)
 }
 
 fn private_dir() -> TempDir {

@@ -28,6 +28,7 @@ mod questions;
 mod reach;
 mod refusal;
 mod rtt;
+mod samples;
 mod shared;
 mod skew;
 mod sources;
@@ -58,6 +59,8 @@ pub use event::Event;
 pub use node_ticket::{NodeTicket, NodeTicketError};
 pub use peer_info::PeerInfo;
 pub use refusal::{Refusal, Refusals};
+#[doc(hidden)]
+pub use samples::made_up_entries;
 pub use skew::ClockSkew;
 pub use version::PeerEntryVersion;
 

@@ -6,18 +6,21 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use tokio::time::timeout;
 
 use super::{
     catalog::{Merged, Summary, SyncItem, Want},
+    refusal::Refusal,
     shared::Shared,
 };
 use crate::{
     id::PeerId,
+    schema,
     transport::{
-        CloseReason, Link, MessageError, MessageReader, MessageWriter, OpenError, RecvStream,
-        SendStream, StreamKind,
+        CloseReason, Extensible, Link, MessageError, MessageReader, MessageWriter, OpenError,
+        RecvStream, SendStream, StreamKind, decode_known,
     },
 };
 
@@ -37,10 +40,15 @@ const MAX_TIME: Duration = Duration::from_secs(60);
 #[derive(Debug, Serialize, Deserialize)]
 enum Page {
     Summary(Vec<Summary>),
-    Items(Vec<SyncItem>),
+    /// Each encoded by itself, so that later versions can append to them and have more kinds.
+    Items(Vec<Bytes>),
     Wants(Vec<Want>),
     /// The end of a turn.
     End,
+}
+
+impl Extensible for Page {
+    const VARIANTS: u64 = 4;
 }
 
 /// A sync that broke off. What had arrived by then was merged.
@@ -105,6 +113,13 @@ struct Turn {
     items: usize,
 }
 
+impl Turn {
+    fn check(&self) -> Result<(), SyncError> {
+        let all = self.summary.len() + self.wants.len() + self.items;
+        if all > MAX_ITEMS { Err(SyncError::TooMuch) } else { Ok(()) }
+    }
+}
+
 impl<'a> Exchange<'a> {
     fn new(shared: &'a Shared, peer: PeerId, send: SendStream, recv: RecvStream) -> Self {
         Self {
@@ -164,11 +179,12 @@ impl<'a> Exchange<'a> {
         let mut page = Vec::new();
         let mut weight = 0;
         for item in items {
-            if weight > 0 && weight + item.weight() > PAGE_BYTES {
+            let item = schema::encode(&item).map_err(|_| MessageError::Encoding)?;
+            if weight > 0 && weight + item.len() > PAGE_BYTES {
                 self.writer.send(&Page::Items(std::mem::take(&mut page))).await?;
                 weight = 0;
             }
-            weight += item.weight();
+            weight += item.len();
             page.push(item);
         }
         if !page.is_empty() {
@@ -182,7 +198,13 @@ impl<'a> Exchange<'a> {
     }
 
     /// Merges what came. If it is refused, that is counted; the rest of the page still counts.
-    fn take(&mut self, item: SyncItem) {
+    fn take(&mut self, item: &[u8]) {
+        let item = match decode_known(item) {
+            Ok(Some(item)) => item,
+            // Of a later version, which has other ways to tell who does not understand it.
+            Ok(None) => return,
+            Err(_) => return self.shared.refusals().count(Refusal::Malformed),
+        };
         let entry_of = match &item {
             SyncItem::Entry(entry) => entry.peer(),
             SyncItem::Beat(_) | SyncItem::Departure(_) => None,
@@ -204,20 +226,25 @@ impl<'a> Exchange<'a> {
     async fn hear(&mut self) -> Result<Turn, SyncError> {
         let mut turn = Turn::default();
         loop {
-            match self.reader.next().await?.ok_or(SyncError::OutOfTurn)? {
+            let page = self.reader.next_known().await?.ok_or(SyncError::OutOfTurn)?;
+            let Some(page) = page else {
+                // Of a later version: skipped, as often as there could be pages.
+                turn.items += 1;
+                turn.check()?;
+                continue;
+            };
+            match page {
                 Page::Summary(page) => turn.summary.extend(page),
                 Page::Wants(page) => turn.wants.extend(page),
                 Page::Items(page) => {
                     turn.items += page.len();
-                    page.into_iter().for_each(|item| self.take(item));
+                    page.iter().for_each(|item| self.take(item));
                     // Verifying a page takes a millisecond or more.
                     tokio::task::yield_now().await;
                 }
                 Page::End => return Ok(turn),
             }
-            if turn.summary.len() + turn.wants.len() + turn.items > MAX_ITEMS {
-                return Err(SyncError::TooMuch);
-            }
+            turn.check()?;
         }
     }
 }

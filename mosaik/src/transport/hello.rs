@@ -22,7 +22,7 @@ use super::{
     connection::{Allowance, Connection},
     error::MessageError,
     link::Clocks,
-    message::{MessageReader, MessageWriter},
+    message::{Extensible, MessageReader, MessageWriter},
 };
 use crate::id::{NetworkId, PeerId};
 
@@ -96,6 +96,14 @@ enum Hello {
     Refused(u32),
     /// A newer run of the hearer is known; this proves it. Nothing follows.
     NewerRun(Bytes),
+}
+
+impl Extensible for Hello {
+    const VARIANTS: u64 = 6;
+}
+
+impl Extensible for Signal {
+    const VARIANTS: u64 = 2;
 }
 
 /// What the two ends say on the hello's stream once both are admitted.
@@ -337,14 +345,18 @@ impl Talk<'_> {
     }
 
     async fn hear(&mut self) -> Result<Hello, CloseReason> {
-        match self.reader.next().await {
-            Ok(Some(Hello::NewerRun(proof))) => {
-                self.party.admission.hear_of_newer_run(&proof);
-                Err(CloseReason::Superseded)
-            }
-            Ok(Some(message)) => Ok(message),
-            Ok(None) => Err(CloseReason::UnexpectedClose),
-            Err(error) => Err(reason_of(&error)),
+        loop {
+            return match self.reader.next_known().await {
+                Ok(Some(Some(Hello::NewerRun(proof)))) => {
+                    self.party.admission.hear_of_newer_run(&proof);
+                    Err(CloseReason::Superseded)
+                }
+                Ok(Some(Some(message))) => Ok(message),
+                // Of a later version; the time for the hello is limited.
+                Ok(Some(None)) => continue,
+                Ok(None) => Err(CloseReason::UnexpectedClose),
+                Err(error) => Err(reason_of(&error)),
+            };
         }
     }
 }

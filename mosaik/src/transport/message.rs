@@ -13,6 +13,22 @@ use crate::schema;
 /// Longest length prefix: 32 bits in groups of seven.
 const MAX_PREFIX: usize = 5;
 
+/// An enum to which later versions append variants, and fields at the end of its variants.
+pub(crate) trait Extensible {
+    /// How many variants this version knows.
+    const VARIANTS: u64;
+}
+
+/// A message, or `None` if it is of a kind that this version does not know.
+pub(crate) fn decode_known<T: DeserializeOwned + Extensible>(
+    bytes: &[u8],
+) -> Result<Option<T>, MessageError> {
+    match read_length(bytes)? {
+        Some((variant, _)) if variant >= T::VARIANTS => Ok(None),
+        _ => schema::decode_prefix(bytes).map(Some).map_err(|_| MessageError::Malformed),
+    }
+}
+
 /// Writes messages to a stream.
 #[derive(Debug)]
 pub(crate) struct MessageWriter {
@@ -69,10 +85,20 @@ impl MessageReader {
         self.limit = limit;
     }
 
-    /// The next message; `None` when the stream ended between two of them. Cancel safe.
+    /// The next message; `None` when the stream ended between two of them. Fields that a later
+    /// version has appended to it are skipped. Cancel safe.
     pub(crate) async fn next<T: DeserializeOwned>(&mut self) -> Result<Option<T>, MessageError> {
         let Some(body) = self.next_bytes().await? else { return Ok(None) };
-        schema::decode(&body).map(Some).map_err(|_| MessageError::Malformed)
+        schema::decode_prefix(&body).map(Some).map_err(|_| MessageError::Malformed)
+    }
+
+    /// As [`MessageReader::next`], for messages of which a later version may have more kinds: those
+    /// are `Some(None)`.
+    pub(crate) async fn next_known<T: DeserializeOwned + Extensible>(
+        &mut self,
+    ) -> Result<Option<Option<T>>, MessageError> {
+        let Some(body) = self.next_bytes().await? else { return Ok(None) };
+        decode_known(&body).map(Some)
     }
 
     /// The bytes of the next message. Cancel safe.
@@ -172,6 +198,30 @@ mod tests {
             refused,
             Err(MessageError::TooLarge { length: u64::from(u32::MAX), limit: 1024 })
         );
+    }
+
+    #[test]
+    fn what_a_later_version_appends_is_skipped_and_its_new_kinds_are_told_apart() {
+        #[derive(Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+        enum Ours {
+            A,
+            B(u8),
+        }
+        impl Extensible for Ours {
+            const VARIANTS: u64 = 2;
+        }
+        #[derive(serde::Serialize)]
+        enum Later {
+            A,
+            B(u8, String),
+            C,
+        }
+        let decode = |later: &Later| decode_known::<Ours>(&schema::encode(later).unwrap());
+        assert_eq!(decode(&Later::A), Ok(Some(Ours::A)));
+        assert_eq!(decode(&Later::B(7, "more".into())), Ok(Some(Ours::B(7))));
+        assert_eq!(decode(&Later::C), Ok(None));
+        assert_eq!(decode_known::<Ours>(&[1]), Err(MessageError::Malformed));
+        assert_eq!(decode_known::<Ours>(&[]), Err(MessageError::Malformed));
     }
 
     #[test]

@@ -257,7 +257,14 @@ async fn send_signals(mut writer: MessageWriter, mut signals: mpsc::Receiver<Sig
 
 async fn hear_signals(link: &Link, mut reader: MessageReader) {
     loop {
-        match reader.next().await {
+        let signal = match reader.next_known().await {
+            // Of a later version.
+            Ok(Some(None)) => continue,
+            Ok(Some(Some(signal))) => Ok(Some(signal)),
+            Ok(None) => Ok(None),
+            Err(error) => Err(error),
+        };
+        match signal {
             Ok(Some(Signal::AskBulk)) if link.0.dialled.is_none() => {
                 if link.bulk_asked().await.is_err() {
                     return;

@@ -12,6 +12,7 @@ use crate::{
         version::PeerEntryVersion,
     },
     id::PeerId,
+    transport::Extensible,
 };
 
 /// What one side knows about one peer, in about 60 bytes.
@@ -50,14 +51,10 @@ impl SyncItem {
             Self::Departure(departure) => Some(*departure.record().peer()),
         }
     }
+}
 
-    /// How many bytes this takes in a message, at most.
-    pub(crate) fn weight(&self) -> usize {
-        match self {
-            Self::Entry(entry) => entry.weight(),
-            Self::Beat(_) | Self::Departure(_) => 160,
-        }
-    }
+impl Extensible for SyncItem {
+    const VARIANTS: u64 = 3;
 }
 
 impl Want {
