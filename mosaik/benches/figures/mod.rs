@@ -109,6 +109,11 @@ impl Figures {
     }
 
     /// Measures a case and its twin by turns and prints the line.
+    /// Whether the case of this name is asked for.
+    pub fn wants(&self, name: &str) -> bool {
+        self.filter.as_ref().is_none_or(|filter| name.contains(filter))
+    }
+
     pub async fn compare<O, T>(
         &mut self,
         name: &str,
@@ -120,7 +125,7 @@ impl Figures {
         O: Future<Output = f64>,
         T: Future<Output = f64>,
     {
-        if self.filter.as_ref().is_some_and(|filter| !name.contains(filter)) {
+        if !self.wants(name) {
             return;
         }
         let span = self.span();

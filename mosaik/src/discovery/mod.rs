@@ -146,11 +146,15 @@ impl Discovery {
         let worker =
             Worker::new(reach.clone(), &config, random.clone(), tasks.clone(), inbound_sender);
         tasks.spawn("discovery.worker", worker.run(inputs));
-        run_sources(&reach, &config, &random, &tasks);
         let (config, probes) = (Arc::new(config), Probes::default());
         let probing = rtt::run(reach.clone(), probes.clone(), config.clone(), random);
         tasks.spawn("discovery.rtt", probing);
         Ok(Self { reach, tasks, config, probes })
+    }
+
+    /// Begins to look for peers; to be called once the transport admits them.
+    pub(crate) fn look_for_peers(&self, random: &Random) {
+        run_sources(&self.reach, &self.config, random, &self.tasks);
     }
 
     /// Dials these nodes and joins the network through them: connects, exchanges catalogs, and

@@ -165,7 +165,10 @@ mod tests {
         };
         thread::spawn(move || {
             let program = Program::new("superseded-program").offline(true).log("off");
-            let body = |_: Network| async move { end.cancelled().await };
+            let body = |network: Network| async move {
+                end.cancelled().await;
+                drop(network);
+            };
             start(&program, flags, body).map(drop)
         })
     }

@@ -23,10 +23,15 @@ pub(crate) trait Extensible {
 pub(crate) fn decode_known<T: DeserializeOwned + Extensible>(
     bytes: &[u8],
 ) -> Result<Option<T>, MessageError> {
-    match read_length(bytes)? {
-        Some((variant, _)) if variant >= T::VARIANTS => Ok(None),
-        _ => schema::decode_prefix(bytes).map(Some).map_err(|_| MessageError::Malformed),
+    if is_later::<T>(bytes) {
+        return Ok(None);
     }
+    schema::decode_prefix(bytes).map(Some).map_err(|_| MessageError::Malformed)
+}
+
+/// Whether a message is of a kind that only later versions know.
+pub(crate) fn is_later<T: Extensible>(bytes: &[u8]) -> bool {
+    matches!(read_length(bytes), Ok(Some((variant, _))) if variant >= T::VARIANTS)
 }
 
 /// Writes messages to a stream.

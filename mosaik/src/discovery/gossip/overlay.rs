@@ -18,7 +18,7 @@ use super::{
     frame::{self, Inspected, MAX_CONTENT_BYTES, MAX_FRAME_BYTES},
     limits::{Shares, Verified},
 };
-use crate::{discovery::refusal::Refusal, id::PeerId, schema, transport::decode_known};
+use crate::{discovery::refusal::Refusal, id::PeerId, schema, transport::is_later};
 
 /// How long an announcement that was offered may take by the tree before it is asked for. The
 /// protocol's 80 ms is less than many a round trip, and asking in vain doubles the traffic.
@@ -142,9 +142,14 @@ impl Overlay {
         if let Inspected::Data { id, content } = inspected
             && !self.verified.contains(&id, now)
         {
-            let announcement = decode_known(&content).map_err(|_| Refusal::Malformed)?;
             // What is not understood cannot be judged, so it is not passed on.
-            judge(announcement.ok_or(Refusal::Unknown)?)?;
+            if is_later::<Announcement>(&content) {
+                return Err(Refusal::Unknown);
+            }
+            // Bytes to spare would be passed on to everyone, unsigned. What later versions have to
+            // add is in the signed part.
+            let announcement = schema::decode(&content).map_err(|_| Refusal::Malformed)?;
+            judge(announcement)?;
             self.verified.insert(id, now);
         }
         let message: Message<PeerId> = schema::decode(bytes).map_err(|_| Refusal::Malformed)?;
