@@ -108,12 +108,12 @@ impl Figures {
         if self.quick { Duration::from_millis(700) } else { Duration::from_secs(3) }
     }
 
-    /// Measures a case and its twin by turns and prints the line.
     /// Whether the case of this name is asked for.
     pub fn wants(&self, name: &str) -> bool {
         self.filter.as_ref().is_none_or(|filter| name.contains(filter))
     }
 
+    /// Measures a case and its twin by turns and prints the line.
     pub async fn compare<O, T>(
         &mut self,
         name: &str,

@@ -158,11 +158,10 @@ impl Summary {
 
 #[cfg(test)]
 mod tests {
-    use iroh::SecretKey;
-
     use std::time::Duration;
 
     use chrono::{DateTime, Utc};
+    use iroh::SecretKey;
 
     use super::*;
     use crate::{
