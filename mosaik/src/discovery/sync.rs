@@ -19,8 +19,8 @@ use crate::{
     id::PeerId,
     schema,
     transport::{
-        CloseReason, Extensible, Link, MessageError, MessageReader, MessageWriter, OpenError,
-        RecvStream, SendStream, StreamKind, decode_known,
+        CloseReason, Link, MessageError, MessageReader, MessageWriter, OpenError, RecvStream,
+        SendStream, StreamKind, decode_message,
     },
 };
 
@@ -45,10 +45,6 @@ enum Page {
     Wants(Vec<Want>),
     /// The end of a turn.
     End,
-}
-
-impl Extensible for Page {
-    const VARIANTS: u64 = 4;
 }
 
 /// A sync that broke off. What had arrived by then was merged.
@@ -199,10 +195,10 @@ impl<'a> Exchange<'a> {
 
     /// Merges what came. If it is refused, that is counted; the rest of the page still counts.
     fn take(&mut self, item: &[u8]) {
-        let item = match decode_known(item) {
-            Ok(Some(item)) => item,
+        let item = match decode_message(item) {
+            Ok(item) => item,
             // Of a later version, which has other ways to tell who does not understand it.
-            Ok(None) => return,
+            Err(MessageError::Unknown) => return,
             Err(_) => return self.shared.refusals().count(Refusal::Malformed),
         };
         let entry_of = match &item {
@@ -226,12 +222,14 @@ impl<'a> Exchange<'a> {
     async fn hear(&mut self) -> Result<Turn, SyncError> {
         let mut turn = Turn::default();
         loop {
-            let page = self.reader.next_known().await?.ok_or(SyncError::OutOfTurn)?;
-            let Some(page) = page else {
+            let page = match self.reader.next().await {
                 // Of a later version: skipped, as often as there could be pages.
-                turn.items += 1;
-                turn.check()?;
-                continue;
+                Err(MessageError::Unknown) => {
+                    turn.items += 1;
+                    turn.check()?;
+                    continue;
+                }
+                page => page?.ok_or(SyncError::OutOfTurn)?,
             };
             match page {
                 Page::Summary(page) => turn.summary.extend(page),

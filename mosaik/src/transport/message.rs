@@ -1,4 +1,7 @@
 //! Typed messages on a stream: a varint length, then postcard.
+//!
+//! Messages may grow in later versions: what follows the fields that are known here is ignored,
+//! and a variant that is not known is told apart from garbage.
 
 use bytes::{Buf, Bytes, BytesMut};
 use serde::{Serialize, de::DeserializeOwned};
@@ -8,30 +11,17 @@ use super::{
     error::MessageError,
     stream::{RecvStream, SendStream},
 };
-use crate::schema;
+use crate::schema::{self, DecodeError};
 
 /// Longest length prefix: 32 bits in groups of seven.
 const MAX_PREFIX: usize = 5;
 
-/// An enum to which later versions append variants, and fields at the end of its variants.
-pub(crate) trait Extensible {
-    /// How many variants this version knows.
-    const VARIANTS: u64;
-}
-
-/// A message, or `None` if it is of a kind that this version does not know.
-pub(crate) fn decode_known<T: DeserializeOwned + Extensible>(
-    bytes: &[u8],
-) -> Result<Option<T>, MessageError> {
-    if is_later::<T>(bytes) {
-        return Ok(None);
-    }
-    schema::decode_prefix(bytes).map(Some).map_err(|_| MessageError::Malformed)
-}
-
-/// Whether a message is of a kind that only later versions know.
-pub(crate) fn is_later<T: Extensible>(bytes: &[u8]) -> bool {
-    matches!(read_length(bytes), Ok(Some((variant, _))) if variant >= T::VARIANTS)
+/// Decodes a message; fields that a later version has appended to it are skipped.
+pub(crate) fn decode_message<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, MessageError> {
+    schema::decode_prefix(bytes).map_err(|error| match error {
+        DecodeError::UnknownVariant { .. } => MessageError::Unknown,
+        _ => MessageError::Malformed,
+    })
 }
 
 /// Writes messages to a stream.
@@ -94,16 +84,7 @@ impl MessageReader {
     /// version has appended to it are skipped. Cancel safe.
     pub(crate) async fn next<T: DeserializeOwned>(&mut self) -> Result<Option<T>, MessageError> {
         let Some(body) = self.next_bytes().await? else { return Ok(None) };
-        schema::decode_prefix(&body).map(Some).map_err(|_| MessageError::Malformed)
-    }
-
-    /// As [`MessageReader::next`], for messages of which a later version may have more kinds: those
-    /// are `Some(None)`.
-    pub(crate) async fn next_known<T: DeserializeOwned + Extensible>(
-        &mut self,
-    ) -> Result<Option<Option<T>>, MessageError> {
-        let Some(body) = self.next_bytes().await? else { return Ok(None) };
-        decode_known(&body).map(Some)
+        decode_message(&body).map(Some)
     }
 
     /// The bytes of the next message. Cancel safe.
@@ -212,21 +193,18 @@ mod tests {
             A,
             B(u8),
         }
-        impl Extensible for Ours {
-            const VARIANTS: u64 = 2;
-        }
         #[derive(serde::Serialize)]
         enum Later {
             A,
             B(u8, String),
             C,
         }
-        let decode = |later: &Later| decode_known::<Ours>(&schema::encode(later).unwrap());
-        assert_eq!(decode(&Later::A), Ok(Some(Ours::A)));
-        assert_eq!(decode(&Later::B(7, "more".into())), Ok(Some(Ours::B(7))));
-        assert_eq!(decode(&Later::C), Ok(None));
-        assert_eq!(decode_known::<Ours>(&[1]), Err(MessageError::Malformed));
-        assert_eq!(decode_known::<Ours>(&[]), Err(MessageError::Malformed));
+        let decode = |later: &Later| decode_message::<Ours>(&schema::encode(later).unwrap());
+        assert_eq!(decode(&Later::A), Ok(Ours::A));
+        assert_eq!(decode(&Later::B(7, "more".into())), Ok(Ours::B(7)));
+        assert_eq!(decode(&Later::C), Err(MessageError::Unknown));
+        assert_eq!(decode_message::<Ours>(&[1]), Err(MessageError::Malformed));
+        assert_eq!(decode_message::<Ours>(&[]), Err(MessageError::Malformed));
     }
 
     #[test]

@@ -13,6 +13,7 @@ use super::{
     LinkEvent, StreamKind, Transport,
     close::CloseReason,
     connection::{Allowance, Connection},
+    error::MessageError,
     hello::{self, Claim, Greeted, Party, Registry, Role, Signal, Tag, Verdict},
     link::Link,
     lock,
@@ -257,14 +258,7 @@ async fn send_signals(mut writer: MessageWriter, mut signals: mpsc::Receiver<Sig
 
 async fn hear_signals(link: &Link, mut reader: MessageReader) {
     loop {
-        let signal = match reader.next_known().await {
-            // Of a later version.
-            Ok(Some(None)) => continue,
-            Ok(Some(Some(signal))) => Ok(Some(signal)),
-            Ok(None) => Ok(None),
-            Err(error) => Err(error),
-        };
-        match signal {
+        match reader.next().await {
             Ok(Some(Signal::AskBulk)) if link.0.dialled.is_none() => {
                 if link.bulk_asked().await.is_err() {
                     return;
@@ -274,6 +268,8 @@ async fn hear_signals(link: &Link, mut reader: MessageReader) {
                 link.bulk_granted(token);
             }
             Ok(Some(_)) => return link.close(CloseReason::ProtocolViolation),
+            // A newer peer may have more to arrange; what it gets is what it asked for and we know.
+            Err(MessageError::Unknown) => {}
             Ok(None) => return link.close(CloseReason::UnexpectedClose),
             Err(error) if error.is_violation() => {
                 return link.close(CloseReason::ProtocolViolation);

@@ -12,7 +12,6 @@ use crate::{
         version::PeerEntryVersion,
     },
     id::PeerId,
-    transport::Extensible,
 };
 
 /// What one side knows about one peer, in about 60 bytes.
@@ -51,10 +50,6 @@ impl SyncItem {
             Self::Departure(departure) => Some(*departure.record().peer()),
         }
     }
-}
-
-impl Extensible for SyncItem {
-    const VARIANTS: u64 = 3;
 }
 
 impl Want {

@@ -5,13 +5,10 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
-use crate::{
-    discovery::{
-        beat::{Beat, Departure, Raw},
-        entry::RawEntry,
-        version::PeerEntryVersion,
-    },
-    transport::Extensible,
+use crate::discovery::{
+    beat::{Beat, Departure, Raw},
+    entry::RawEntry,
+    version::PeerEntryVersion,
 };
 
 /// Changes that come within this time go out as one.
@@ -25,10 +22,6 @@ pub(crate) enum Announcement {
     Entry(RawEntry),
     Beat(Raw<Beat>),
     Departure(Raw<Departure>),
-}
-
-impl Extensible for Announcement {
-    const VARIANTS: u64 = 3;
 }
 
 /// What is to be announced now.
