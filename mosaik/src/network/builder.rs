@@ -191,12 +191,13 @@ impl NetworkBuilder {
             transport: transport.clone(),
             discovery: discovery.clone(),
             tasks: stream_tasks.clone(),
-            random,
+            random: random.clone(),
             config: streams_config,
             local: secret_key.public(),
             network_id,
         });
         transport.listen();
+        discovery.look_for_peers(&random);
         let leaving = Tasks::new();
         say_goodbye(&tasks, &leaving, stream_tasks, discovery.clone(), transport.clone(), data_dir);
         let again = again.map(|builder| builder.with_secret_key(secret_key.clone()));
