@@ -52,6 +52,7 @@ mod runtime;
 mod schema;
 pub mod streams;
 mod tasks;
+mod telemetry;
 mod transport;
 
 pub use bytes::{Bytes, BytesMut};

@@ -30,6 +30,7 @@ use self::{
 use super::{
     codec::Codec,
     error::SubscribeError,
+    meter::ConsumerMeter,
     status::{ChannelInfo, Channels, Stats, When},
     when::Roster,
 };
@@ -39,6 +40,7 @@ use crate::{
     random::Random,
     schema::Fingerprint,
     tasks::Tasks,
+    telemetry::Meters,
     transport::Transport,
 };
 
@@ -64,8 +66,7 @@ struct Core {
     config: ConsumerConfig,
     fingerprint: Option<Fingerprint>,
     reader: Mutex<Reader>,
-    /// What was handed to the application.
-    stats: Stats,
+    meter: Arc<ConsumerMeter>,
     roster: Roster,
     when: When,
     channels: Channels,
@@ -77,11 +78,12 @@ impl Core {
         let roster = Roster::new();
         let online = (config.online_when)(roster.conditions());
         let when = When::new(roster.clone(), online);
+        let meter = ConsumerMeter::new(config.stream_id);
         Self {
             config,
             fingerprint,
             reader: Mutex::new(Reader::new()),
-            stats: Stats::new(),
+            meter,
             roster,
             when,
             channels: Channels::default(),
@@ -94,7 +96,7 @@ impl Core {
     }
 
     fn add_source(&self, number: u64, source: Source) {
-        self.stats.start();
+        self.meter.received.start();
         self.reader().add(number, source);
     }
 
@@ -132,9 +134,11 @@ impl<D> Consumer<D> {
         discovery: Discovery,
         random: Random,
         tasks: &Tasks,
+        telemetry: &Meters,
     ) -> Self {
         let tasks = tasks.child();
         let core = Arc::new(Core::new(config, codec.fingerprint()));
+        telemetry.add(core.meter.clone());
         // Each subscription has a few events under way at most.
         let (events, received) = mpsc::unbounded_channel();
         let means = Means { transport, discovery, random, events };
@@ -173,7 +177,7 @@ impl<D> Consumer<D> {
     /// What was received so far, from all producers together.
     #[must_use]
     pub fn stats(&self) -> &Stats {
-        &self.core.stats
+        &self.core.meter.received
     }
 
     /// The channels from the producers of this moment.
@@ -207,7 +211,7 @@ impl<D> Consumer<D> {
 
     #[inline]
     fn poll_with(&self, waiter: Option<(u64, &Waker)>) -> Poll<Option<D>> {
-        self.core.reader().poll_next(waiter, self.codec.decode, &self.core.stats)
+        self.core.reader().poll_next(waiter, self.codec.decode, &self.core.meter.received)
     }
 }
 

@@ -22,6 +22,7 @@ use crate::{
     schema::Fingerprint,
     streams::{
         frames::MAX_PREFIX,
+        meter::ProducerMeter,
         status::Channels,
         waiters::{Waiters, Woken},
         when::{Roster, When},
@@ -60,6 +61,7 @@ pub(in crate::streams) struct Core {
     pub(super) roster: Roster,
     pub(super) when: When,
     pub(super) channels: Channels,
+    pub(in crate::streams) meter: Arc<ProducerMeter>,
     /// To the worker. Each subscriber's task has at most a few under way.
     pub(super) requests: mpsc::UnboundedSender<Request>,
     /// The last handle is gone: no more datums come.
@@ -108,6 +110,7 @@ impl Core {
         let online = (config.online_when)(roster.conditions());
         let when = When::new(roster.clone(), online);
         let ring = Ring::new(config.window());
+        let meter = Arc::new(ProducerMeter::new(config.stream_id));
         let state = State {
             ring,
             phase: Phase::Offline,
@@ -124,6 +127,7 @@ impl Core {
             roster,
             when,
             channels: Channels::default(),
+            meter,
             requests,
             closing: CancellationToken::new(),
             ready: AtomicBool::new(false),
@@ -246,6 +250,7 @@ impl Core {
     pub(super) fn next_batch(&self, cursor: CursorId, batch: &mut Vec<Bytes>) -> Taken {
         let mut state = self.lock();
         let taken = state.ring.next_batch(cursor, batch);
+        self.meter.sent.count(taken.frames, taken.payload_bytes);
         self.after_progress(state);
         taken
     }

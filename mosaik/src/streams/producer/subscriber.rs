@@ -55,6 +55,7 @@ impl Subscriber {
         if let (Some(ours), Some(theirs)) = (core.fingerprint, request.fingerprint)
             && ours != theirs
         {
+            core.meter.rejected(CloseReason::SchemaMismatch);
             return self.refuse(Refusal::mismatch(ours, theirs)).await;
         }
         let (reply, answer) = oneshot::channel();
@@ -73,7 +74,10 @@ impl Subscriber {
                 let end = self.run(&core, &mut place, &outlet).await;
                 self.end(&outlet, end).await;
             }
-            Err(reason) => self.refuse(Refusal::new(reason)).await,
+            Err(reason) => {
+                core.meter.rejected(reason);
+                self.refuse(Refusal::new(reason)).await;
+            }
         }
     }
 
