@@ -36,6 +36,7 @@ pub(super) struct ProducerMeter {
     stream: StreamId,
     /// What was taken out of the ring for subscribers. Counted under the lock of the ring.
     pub(super) sent: Stats,
+    dropped: AtomicU64,
     accepted: AtomicU64,
     rejected: Reasons,
     consumers: AtomicUsize,
@@ -46,10 +47,16 @@ impl ProducerMeter {
         Self {
             stream,
             sent: Stats::new(),
+            dropped: AtomicU64::new(0),
             accepted: AtomicU64::new(0),
             rejected: Reasons::default(),
             consumers: AtomicUsize::new(0),
         }
+    }
+
+    /// So many were not sent to consumers that lagged, since the start.
+    pub(super) fn dropped(&self, total: u64) {
+        self.dropped.store(total, Ordering::Relaxed);
     }
 
     pub(super) fn accepted(&self) {
@@ -79,6 +86,8 @@ impl Metered for ProducerMeter {
         sample.of_stream(stream, &telemetry::PRODUCER_ACCEPTED, accepted);
         self.rejected.sample(sample, &telemetry::PRODUCER_REJECTED, Some(stream));
         sample.of_stream(stream, &telemetry::PRODUCER_ITEMS_SENT, items);
+        let dropped = self.dropped.load(Ordering::Relaxed);
+        sample.of_stream(stream, &telemetry::PRODUCER_ITEMS_DROPPED, dropped);
         sample.of_stream(stream, &telemetry::PRODUCER_BYTES_SENT, bytes);
         sample.of_stream(stream, &telemetry::DATUMS_TOTAL, items);
         sample.of_stream(stream, &telemetry::BYTES_TOTAL, bytes);

@@ -151,6 +151,8 @@ metrics! {
         "Subscriptions that the producer refused";
     PRODUCER_ITEMS_SENT: Counter "mosaik.streams.producer.items.sent" Count Stream
         "Datums that were sent, once for each consumer";
+    PRODUCER_ITEMS_DROPPED: Counter "mosaik.streams.producer.items.dropped" Count Stream
+        "Datums that were skipped for consumers that lagged, or not sent to those that were cut for it";
     PRODUCER_BYTES_SENT: Counter "mosaik.streams.producer.bytes.sent" Bytes Stream
         "Bytes of those datums, without framing and encryption";
     CONSUMERS_ACTIVE: Gauge "mosaik.streams.consumers.active" Count Stream

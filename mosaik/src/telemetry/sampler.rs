@@ -25,7 +25,10 @@ const INTERVAL: Duration = Duration::from_secs(1);
 /// that was installed late sees all of them after this.
 const ROUNDS_TO_ALL: u64 = 10;
 
-static METADATA: Metadata<'static> = Metadata::new("mosaik", Level::INFO, Some("mosaik"));
+/// By this a recorder can tell what mosaik publishes.
+pub(super) const TARGET: &str = "mosaik";
+
+static METADATA: Metadata<'static> = Metadata::new(TARGET, Level::INFO, Some("mosaik"));
 
 /// What the process shows of each gauge: the sum over its nodes, since nodes of one network have
 /// the same labels.
@@ -209,9 +212,7 @@ fn set_gauge(key: &Key, value: u64) {
 /// The recorder that the process has installed, and the exporter's own.
 fn to_recorders(publish: &dyn Fn(&dyn Recorder)) {
     #[cfg(feature = "prometheus")]
-    if super::prometheus::publish(publish) {
-        return;
-    }
+    super::prometheus::publish(publish);
     metrics::with_recorder(publish);
 }
 
@@ -228,7 +229,10 @@ fn key(labels: &[Label], series: &Series) -> Key {
     if let Some(reason) = &series.reason {
         labels.push(Label::new("reason", snake_case(reason)));
     }
-    Key::from_parts(series.metric.name, labels)
+    let metric = series.metric;
+    let names = metric.labels.names();
+    debug_assert!(labels.iter().map(Label::key).eq(names.iter().copied()), "{metric:?}");
+    Key::from_parts(metric.name, labels)
 }
 
 /// `OwnId` as `own_id`.

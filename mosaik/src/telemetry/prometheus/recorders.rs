@@ -14,6 +14,8 @@ use metrics::{
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
 use metrics_util::MetricKindMask;
 
+use crate::telemetry::sampler::TARGET;
+
 /// Series of mosaik that have not been published for so long are dropped: those of streams that
 /// this node has ended with.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(300);
@@ -43,11 +45,11 @@ fn recorders() -> &'static Recorders {
     })
 }
 
-/// Publishes to the exporter. Says whether that was all: the process's recorder is the exporter's.
-pub(in crate::telemetry) fn publish(publish: &dyn Fn(&dyn Recorder)) -> bool {
-    let Some(recorders) = RECORDERS.get() else { return false };
-    publish(&recorders.own);
-    recorders.installed.is_some()
+/// Publishes to the exporter, if there has been one.
+pub(in crate::telemetry) fn publish(publish: &dyn Fn(&dyn Recorder)) {
+    if let Some(recorders) = RECORDERS.get() {
+        publish(&recorders.own);
+    }
 }
 
 /// Everything in Prometheus' text format.
@@ -85,8 +87,9 @@ impl Drop for Exporting {
     }
 }
 
-/// The application's recorder. It outlives the last exporter; from then on nobody would work off
-/// what histograms gather, so they gather nothing.
+/// The recorder for the application: it leaves out what mosaik publishes, which is kept elsewhere.
+/// It outlives the last exporter; from then on nobody would work off what histograms gather, so
+/// they gather nothing.
 struct Gated(PrometheusRecorder);
 
 struct GatedHistogram(Histogram);
@@ -113,11 +116,17 @@ impl Recorder for Gated {
     }
 
     fn register_counter(&self, key: &Key, metadata: &Metadata<'_>) -> Counter {
-        self.0.register_counter(key, metadata)
+        match metadata.target() {
+            TARGET => Counter::noop(),
+            _ => self.0.register_counter(key, metadata),
+        }
     }
 
     fn register_gauge(&self, key: &Key, metadata: &Metadata<'_>) -> Gauge {
-        self.0.register_gauge(key, metadata)
+        match metadata.target() {
+            TARGET => Gauge::noop(),
+            _ => self.0.register_gauge(key, metadata),
+        }
     }
 
     fn register_histogram(&self, key: &Key, metadata: &Metadata<'_>) -> Histogram {
