@@ -6,5 +6,6 @@
 
 mod discovery;
 mod macros;
+mod metrics;
 mod network;
 mod streams;

@@ -62,6 +62,7 @@ impl Subscriber {
         if let (Some(ours), Some(theirs)) = (&core.schema, request.fingerprint)
             && ours.fingerprint() != theirs
         {
+            core.meter.rejected(CloseReason::SchemaMismatch);
             return self.refuse(Refusal::mismatch(ours, theirs)).await;
         }
         let slot = request.slot;
@@ -81,7 +82,10 @@ impl Subscriber {
                 place.broken = matches!(end, End::Broken);
                 self.end(&core, &outlet, end).await;
             }
-            Err(reason) => self.refuse(Refusal::new(reason)).await,
+            Err(reason) => {
+                core.meter.rejected(reason);
+                self.refuse(Refusal::new(reason)).await;
+            }
         }
     }
 

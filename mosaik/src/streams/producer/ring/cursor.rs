@@ -238,6 +238,7 @@ impl Ring {
             if self.config.on_lag == OnLag::DropOldest {
                 self.skip(at);
             } else {
+                self.dropped += self.head.frames - cursor.taken.frames;
                 cut.push(self.cursors.swap_remove(at).id);
             }
         }
@@ -260,7 +261,9 @@ impl Ring {
             next += 1;
         }
         let cursor = &mut self.cursors[at];
-        cursor.skipped += to.frames - cursor.taken.frames;
+        let skipped = to.frames - cursor.taken.frames;
+        self.dropped += skipped;
+        cursor.skipped += skipped;
         (cursor.next, cursor.taken) = (next, to);
         if cursor.held {
             // It has nothing under way that it could still acknowledge.
