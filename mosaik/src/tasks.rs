@@ -9,6 +9,8 @@ use tokio_util::{
 };
 use tracing::Instrument;
 
+use crate::telemetry::spans;
+
 /// The tasks of one owner: they end when it is cancelled, and can be waited for.
 ///
 /// A child is cancelled with its parent, never the other way round; all of a node's tasks are
@@ -46,7 +48,7 @@ impl Tasks {
     where
         F: Future<Output = ()> + Send + 'static,
     {
-        let span = tracing::debug_span!("task", name);
+        let span = tracing::debug_span!(spans::TASK, name);
         self.tracker.spawn(
             async move {
                 if let Err(panic) = AssertUnwindSafe(future).catch_unwind().await {
@@ -55,6 +57,25 @@ impl Tasks {
             }
             .instrument(span),
         );
+    }
+
+    /// Runs work that may block, such as that of file systems, on a thread of its own. It is not cut
+    /// short when the owner is cancelled. `None` if it panicked, or never ran because the runtime is
+    /// ending.
+    pub(crate) async fn blocking<T: Send + 'static>(
+        &self,
+        name: &'static str,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Option<T> {
+        match self.tracker.spawn_blocking(work).await {
+            Ok(done) => Some(done),
+            Err(error) => {
+                if error.is_panic() {
+                    tracing::error!(task = name, "blocking work panicked");
+                }
+                None
+            }
+        }
     }
 
     pub(crate) fn token(&self) -> &CancellationToken {

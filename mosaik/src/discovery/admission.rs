@@ -7,7 +7,11 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use super::{
-    catalog::Input, entry::RawEntry, refusal::Refusal, shared::Shared, version::PeerEntryVersion,
+    catalog::{Input, SyncItem, Want},
+    entry::RawEntry,
+    refusal::Refusal,
+    shared::Shared,
+    version::PeerEntryVersion,
 };
 use crate::{id::PeerId, schema, transport::CloseReason};
 
@@ -49,6 +53,21 @@ impl HelloSections {
         Ok(encode(&lacks.then(|| local.to_raw())))
     }
 
+    /// What proves to a peer that there is a newer run of it: the newest record of it here.
+    pub(crate) fn newer_run(&self, peer: &PeerId) -> Bytes {
+        let want = Want { peer: *peer, version: None };
+        let item = self.shared.read(|state| state.item(&want));
+        item.map(|item| encode(&item)).unwrap_or_default()
+    }
+
+    /// A peer shows what is to prove that there is a newer run of this node.
+    pub(crate) fn hear_of_newer_run(&self, proof: &[u8]) {
+        if let Ok(item) = schema::decode_prefix::<SyncItem>(proof) {
+            // Refused as every record of the own id, after it was looked at.
+            let _ = self.shared.take(item);
+        }
+    }
+
     /// Takes in the peer's entry.
     ///
     /// An entry that does not come in time, or is dated in the future, is no reason to turn the
@@ -82,7 +101,8 @@ fn encode<T: Serialize>(section: &T) -> Bytes {
 }
 
 pub(super) fn decode<T: DeserializeOwned>(section: &[u8]) -> Result<T, CloseReason> {
-    schema::decode(section).map_err(|_| CloseReason::ProtocolViolation)
+    // Fields beyond those known are those of a later version.
+    schema::decode_prefix(section).map_err(|_| CloseReason::ProtocolViolation)
 }
 
 /// With and without a known version of the other's entry.
@@ -102,11 +122,7 @@ mod tests {
     use super::*;
     use crate::{
         clock::Clock,
-        discovery::{
-            beat::Raw,
-            catalog::{Merged, SyncItem},
-            config::Config,
-        },
+        discovery::{beat::Raw, catalog::Merged, config::Config},
     };
 
     fn hello(node: &Arc<Shared>) -> HelloSections {
@@ -119,7 +135,7 @@ mod tests {
         let start = crate::discovery::version::micros(clock.now());
         let address = key.public().into();
         let shared =
-            Shared::new(network.into(), key, clock, &Config::default(), start, address, |_, _| {});
+            Shared::new(network.into(), key, clock, &Config::default(), start, address, |_| {});
         Arc::new(shared.unwrap())
     }
 
@@ -168,7 +184,7 @@ mod tests {
         assert!(hello(&a).admit(&b.me(), &offer_of_b, b"\x01garbage").is_err());
         assert!(hello(&a).admit(&b.me(), b"", &[]).is_err());
         let longer = [&offer_of_b, &b"more"[..]].concat();
-        assert!(hello(&a).admit(&b.me(), &longer, &[]).is_err());
+        assert_eq!(hello(&a).admit(&b.me(), &longer, &[]), Ok(()), "a later version appended it");
         assert!(hello(&a).bodies(b"garbage").is_err());
     }
 

@@ -9,10 +9,12 @@ use tokio::time::Instant;
 
 use super::{
     admission,
+    ask::{Answer, Question},
     beat::{Beat, Departure, Raw},
     bootstrap::Bootstrap,
     catalog::{Summary, SyncItem, Want},
     derived::{NetworkTag, gossip_topic},
+    description::Description,
     entry::{PeerEntry, RawEntry, SignedPeerEntry},
     gossip::{self, Announcement, Overlay},
     node_ticket::NodeTicket,
@@ -22,7 +24,7 @@ use super::{
 use crate::{
     fuzzing::{Decoder, parses},
     id::{NetworkId, PeerId},
-    schema,
+    schema::{self, schema_of},
     transport::fuzzing::{encoded, framed, messages},
 };
 
@@ -100,6 +102,46 @@ pub(crate) fn decoders() -> Vec<Decoder> {
     .iter()
     .map(encoded)
     .collect();
+    let mut items = Decoder::new("discovery/sync-item", |bytes| {
+        schema::decode_prefix::<SyncItem>(bytes).is_ok_and(|item| match item {
+            SyncItem::Entry(raw) => verifies(raw),
+            SyncItem::Beat(raw) => raw.verify(&NetworkTag::of(&network())).is_ok(),
+            SyncItem::Departure(raw) => raw.verify(&NetworkTag::of(&network())).is_ok(),
+        })
+    });
+    items.samples = vec![
+        encoded(&SyncItem::Entry(raw(1))),
+        encoded(&SyncItem::Beat(beat(2).into())),
+        encoded(&SyncItem::Departure(departure(3))),
+    ];
+    let mut questions = Decoder::new("discovery/question", |bytes| {
+        schema::decode_prefix::<Question>(bytes).is_ok()
+    });
+    questions.samples = [
+        Question::Ping,
+        Question::Describe(network()),
+        Question::Fetch(key(1).public()),
+        Question::Skew { ours: 1, yours: u64::MAX },
+    ]
+    .iter()
+    .map(encoded)
+    .collect();
+    let described = Description::new("a stream").with_schema(Some(schema_of::<(u8, String)>()));
+    let mut answers = Decoder::new("discovery/answer", |bytes| {
+        schema::decode_prefix::<Answer>(bytes).is_ok_and(|answer| match answer {
+            Answer::Entry(Some(raw)) => verifies(raw),
+            _ => true,
+        })
+    });
+    answers.samples = [
+        Answer::Heard,
+        Answer::Description(Some(described)),
+        Answer::Description(None),
+        Answer::Entry(Some(raw(1))),
+    ]
+    .iter()
+    .map(encoded)
+    .collect();
     let tickets = Decoder::new("discovery/node-ticket", parses::<NodeTicket>)
         .sample(NodeTicket::from(address(1)).to_string());
     let bootstrap = Decoder::new("discovery/bootstrap", parses::<Bootstrap>)
@@ -107,7 +149,21 @@ pub(crate) fn decoders() -> Vec<Decoder> {
         .sample(format!("{}@[::1]:4433", key(1).public()))
         .sample(key(1).public().to_string())
         .sample(NodeTicket::from(address(1)).to_string());
-    vec![entries, files, names, bodies, offers, pages, announcements, gossip, tickets, bootstrap]
+    vec![
+        entries,
+        files,
+        names,
+        bodies,
+        offers,
+        pages,
+        items,
+        questions,
+        answers,
+        announcements,
+        gossip,
+        tickets,
+        bootstrap,
+    ]
 }
 
 /// The announcements on their own, and the protocol behind the check of its frames.

@@ -6,6 +6,7 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use tokio::time::timeout;
 
@@ -16,9 +17,10 @@ use super::{
 };
 use crate::{
     id::PeerId,
+    schema,
     transport::{
         CloseReason, Link, MessageError, MessageReader, MessageWriter, OpenError, RecvStream,
-        SendStream, StreamKind,
+        SendStream, StreamKind, decode_message,
     },
 };
 
@@ -38,7 +40,8 @@ const MAX_TIME: Duration = Duration::from_secs(60);
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) enum Page {
     Summary(Vec<Summary>),
-    Items(Vec<SyncItem>),
+    /// Each encoded by itself, so that later versions can append to them and have more kinds.
+    Items(Vec<Bytes>),
     Wants(Vec<Want>),
     /// The end of a turn.
     End,
@@ -108,6 +111,13 @@ struct Turn {
     items: usize,
 }
 
+impl Turn {
+    fn check(&self) -> Result<(), SyncError> {
+        let all = self.summary.len() + self.wants.len() + self.items;
+        if all > MAX_ITEMS { Err(SyncError::TooMuch) } else { Ok(()) }
+    }
+}
+
 impl<'a> Exchange<'a> {
     fn new(shared: &'a Shared, peer: PeerId, send: SendStream, recv: RecvStream) -> Self {
         Self {
@@ -167,11 +177,12 @@ impl<'a> Exchange<'a> {
         let mut page = Vec::new();
         let mut weight = 0;
         for item in items {
-            if weight > 0 && weight + item.weight() > PAGE_BYTES {
+            let item = schema::encode(&item).map_err(|_| MessageError::Encoding)?;
+            if weight > 0 && weight + item.len() > PAGE_BYTES {
                 self.writer.send(&Page::Items(std::mem::take(&mut page))).await?;
                 weight = 0;
             }
-            weight += item.weight();
+            weight += item.len();
             page.push(item);
         }
         if !page.is_empty() {
@@ -186,7 +197,16 @@ impl<'a> Exchange<'a> {
 
     /// Merges what came. If it is refused, that is counted; the rest of the page still counts,
     /// except after a forgery: an honest peer has verified what it passes on.
-    fn take(&mut self, item: SyncItem) -> Result<(), SyncError> {
+    fn take(&mut self, item: &[u8]) -> Result<(), SyncError> {
+        let item = match decode_message(item) {
+            Ok(item) => item,
+            // Of a later version, which has other ways to tell who does not understand it.
+            Err(MessageError::Unknown) => return Ok(()),
+            Err(_) => {
+                self.shared.refusals().count(Refusal::Malformed);
+                return Ok(());
+            }
+        };
         let entry_of = match &item {
             SyncItem::Entry(entry) => entry.peer(),
             SyncItem::Beat(_) | SyncItem::Departure(_) => None,
@@ -202,6 +222,7 @@ impl<'a> Exchange<'a> {
 
     fn end(self) -> Learned {
         self.shared.set_established(true);
+        self.shared.counts.synced();
         self.learned.unwrap_or_default()
     }
 
@@ -209,20 +230,27 @@ impl<'a> Exchange<'a> {
     async fn hear(&mut self) -> Result<Turn, SyncError> {
         let mut turn = Turn::default();
         loop {
-            match self.reader.next().await?.ok_or(SyncError::OutOfTurn)? {
+            let page = match self.reader.next().await {
+                // Of a later version: skipped, as often as there could be pages.
+                Err(MessageError::Unknown) => {
+                    turn.items += 1;
+                    turn.check()?;
+                    continue;
+                }
+                page => page?.ok_or(SyncError::OutOfTurn)?,
+            };
+            match page {
                 Page::Summary(page) => turn.summary.extend(page),
                 Page::Wants(page) => turn.wants.extend(page),
                 Page::Items(page) => {
                     turn.items += page.len();
-                    page.into_iter().try_for_each(|item| self.take(item))?;
+                    page.iter().try_for_each(|item| self.take(item))?;
                     // Verifying a page takes a millisecond or more.
                     tokio::task::yield_now().await;
                 }
                 Page::End => return Ok(turn),
             }
-            if turn.summary.len() + turn.wants.len() + turn.items > MAX_ITEMS {
-                return Err(SyncError::TooMuch);
-            }
+            turn.check()?;
         }
     }
 }
@@ -231,5 +259,6 @@ impl<'a> Exchange<'a> {
 #[cfg(any(test, feature = "fuzzing"))]
 pub(super) fn samples(items: Vec<SyncItem>) -> Vec<Page> {
     let (summaries, wants) = super::fuzzing::summaries([1, 2]);
+    let items = items.iter().map(crate::transport::fuzzing::encoded).map(Bytes::from).collect();
     vec![Page::Summary(summaries), Page::Items(items), Page::Wants(wants), Page::End]
 }

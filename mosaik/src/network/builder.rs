@@ -6,16 +6,19 @@ use iroh::{RelayMode, SecretKey};
 
 use super::{
     Network, admission::Gate, config::NetworkConfig, error::Error, identity::DataDir,
-    local::LocalNode,
+    local::LocalNode, simulated::Simulated,
 };
+#[cfg(feature = "prometheus")]
+use crate::telemetry::Exporter;
 use crate::{
     clock::Clock,
     discovery::{self, Discovery, DiscoveryParts},
-    id::NetworkId,
+    id::{NetworkId, PeerId},
     random::Random,
     streams::{self, Streams, StreamsParts},
     tasks::Tasks,
-    transport::{self, Options, Parts, Transport, sim::SimNet},
+    telemetry::Sampler,
+    transport::{self, CloseReason, Options, Parts, Transport, sim::SimNet},
 };
 
 /// Gathers what a [`Network`] is built with; see its methods for the defaults.
@@ -24,7 +27,7 @@ use crate::{
 pub struct NetworkBuilder {
     config: NetworkConfig,
     secret: Option<Vec<u8>>,
-    sim: Option<(SimNet, Clock)>,
+    sim: Option<Simulated>,
 }
 
 impl NetworkBuilder {
@@ -82,7 +85,7 @@ impl NetworkBuilder {
         self
     }
 
-    /// Where the node keeps what outlives it: its key, with mode 0600. The directory is created if
+    /// Where the node keeps what outlives it: its key, with mode 0600, and when it last started. The directory is created if
     /// it is missing, and belongs to one running node at a time.
     pub fn data_dir(mut self, path: impl Into<PathBuf>) -> Self {
         self.config.data_dir = Some(path.into());
@@ -107,6 +110,26 @@ impl NetworkBuilder {
         self
     }
 
+    /// Serves metrics for Prometheus at this address, by HTTP: `/metrics`, and beside it `/healthz`
+    /// and `/readyz`. Default: nowhere.
+    ///
+    /// Networks of one process that are given the same address share it, and `/metrics` shows all
+    /// networks of the process. Port 0 means a random one, see [`Network::prometheus_addr`]. There
+    /// is no authentication: choose an address that only those reach who may know.
+    ///
+    /// ```
+    /// # fn example() -> Result<(), std::net::AddrParseError> {
+    /// # use mosaik::Network;
+    /// let builder = Network::builder("my-app").with_prometheus_addr("127.0.0.1:9000".parse()?);
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[cfg(feature = "prometheus")]
+    pub fn with_prometheus_addr(mut self, address: SocketAddr) -> Self {
+        self.config.prometheus_addr = Some(address);
+        self
+    }
+
     /// What has been gathered so far.
     #[must_use]
     pub fn config(&self) -> &NetworkConfig {
@@ -114,8 +137,19 @@ impl NetworkBuilder {
     }
 
     /// Puts the node on a simulated network.
-    pub(crate) fn simulated(mut self, net: &SimNet, clock: Clock) -> Self {
-        self.sim = Some((net.clone(), clock));
+    pub(crate) fn simulated(self, net: &SimNet, date: Clock) -> Self {
+        self.at(Simulated::new(net, date))
+    }
+
+    /// Gives the node its place in a simulation.
+    pub(super) fn at(mut self, place: Simulated) -> Self {
+        self.sim = Some(place);
+        self
+    }
+
+    /// Adds nodes to begin with.
+    pub(super) fn with_acquaintances(mut self, others: Vec<PeerId>) -> Self {
+        self.config.discovery = self.config.discovery.with_bootstrap(others);
         self
     }
 
@@ -127,7 +161,9 @@ impl NetworkBuilder {
     /// # Errors
     /// See [`Error`]: nothing was started then.
     pub async fn build(self) -> Result<Network, Error> {
+        let again = self.sim.is_some().then(|| Self { sim: None, ..self.clone() });
         let Self { config, secret, sim } = self;
+        let sim = sim.map(Simulated::taken);
         let name = config.network_id.ok_or(Error::MissingNetworkId)?;
         let network_id = secret.map_or(name, |secret| name.derive(secret));
         let mut discovery_config = config.discovery.clone().build()?;
@@ -136,21 +172,26 @@ impl NetworkBuilder {
         }
         let streams_config = config.streams.clone().build()?;
         let data_dir = config.data_dir.as_deref().map(DataDir::open).transpose()?;
-        let random = sim.as_ref().map_or_else(Random::from_system, |(net, _)| net.random().clone());
+        let random =
+            sim.as_ref().map_or_else(Random::from_system, |sim| sim.net().random().clone());
         let secret_key = secret_key(&config, data_dir.as_ref(), &random)?;
-        let clock = sim.as_ref().map_or_else(Clock::system, |(_, clock)| clock.clone());
-        let tasks = Tasks::new();
+        let clock = sim.as_ref().map_or_else(Clock::system, Simulated::clock);
+        let (tasks, leaving) = (Tasks::new(), Tasks::new());
+        #[cfg(feature = "prometheus")]
+        let exporter = exporter(&config, &network_id, &leaving)?;
+        let (mut sampler, telemetry) = Sampler::new(&network_id);
+        let now = u64::try_from(clock.now().timestamp_micros()).unwrap_or(0);
         let parts = Parts {
             network: network_id,
             secret_key: secret_key.clone(),
-            start: u64::try_from(clock.now().timestamp_micros()).unwrap_or(0),
+            start: data_dir.as_ref().map_or(Ok(now), |data_dir| data_dir.start(now))?,
             config: config.transport.clone(),
             clock: clock.clone(),
             random: random.clone(),
             tasks: tasks.clone(),
         };
         let transport = match &sim {
-            Some((net, _)) => Transport::simulated(parts, net),
+            Some(sim) => Transport::simulated(parts, sim.net()),
             None => Transport::bind(parts, options(&config, &secret_key)).await?,
         };
         let discovery = Discovery::start(DiscoveryParts {
@@ -176,19 +217,52 @@ impl NetworkBuilder {
             transport: transport.clone(),
             discovery: discovery.clone(),
             tasks: stream_tasks.clone(),
-            random,
+            random: random.clone(),
             config: streams_config,
             local: secret_key.public(),
             network_id,
+            telemetry,
         });
         transport.listen();
-        let leaving = Tasks::new();
+        discovery.look_for_peers(&random);
         say_goodbye(&tasks, &leaving, stream_tasks, discovery.clone(), transport.clone(), data_dir);
+        if sim.is_none() {
+            sampler.add(transport.meter());
+            sampler.add(discovery.meter());
+            tasks.spawn("telemetry.sampler", sampler.run());
+        }
+        #[cfg(feature = "prometheus")]
+        let prometheus_addr = exporter.map(|exporter| exporter.serve(&tasks));
+        let again = again.map(|builder| builder.with_secret_key(secret_key.clone()));
+        let sim = sim.zip(again).map(|(sim, builder)| sim.built_by(builder));
         let local = LocalNode::new(network_id, secret_key, transport);
-        let sim = sim.map(|(net, _)| net);
         tracing::info!(node = %local.id().fmt_short(), "the node is up");
-        Ok(Network { local, discovery, streams, tasks, leaving, sim })
+        Ok(Network {
+            local,
+            discovery,
+            streams,
+            tasks,
+            leaving,
+            sim,
+            #[cfg(feature = "prometheus")]
+            prometheus_addr,
+        })
     }
+}
+
+/// Takes the address for metrics, if there is to be one.
+#[cfg(feature = "prometheus")]
+fn exporter(
+    config: &NetworkConfig,
+    network_id: &NetworkId,
+    leaving: &Tasks,
+) -> Result<Option<Exporter>, Error> {
+    let open = |address| {
+        Exporter::open(address, network_id, leaving.token().clone()).map_err(|error| {
+            Error::Prometheus(format!("{address}: {error}; choose a free address"))
+        })
+    };
+    config.prometheus_addr.map(open).transpose()
 }
 
 /// Spawns the task that ends the node once it is told to leave: streams first, then the other
@@ -203,9 +277,21 @@ fn say_goodbye(
 ) {
     let (all, leaving) = (tasks.clone(), leaving.token().clone());
     tasks.spawn_uncancelled("network.goodbye", async move {
-        leaving.cancelled().await;
-        stream_tasks.cancel();
-        discovery.depart().await;
+        let data_dir = data_dir.map(Arc::new);
+        tokio::select! {
+            // Cancelled without having been told to leave, it has crashed.
+            () = all.token().cancelled() => return,
+            () = leaving.cancelled() => {
+                stream_tasks.cancel();
+                discovery.depart().await;
+            }
+            () = discovery.superseded().cancelled() => {
+                // Not a word to anybody: another one speaks under this id.
+                stream_tasks.cancel();
+                transport.close_links(CloseReason::Superseded);
+            }
+            () = keep_starts(&all, &transport, data_dir.as_ref()) => {}
+        }
         transport.close().await;
         all.cancel();
         // The directory is free for the next run once nothing of this one is left to say.
@@ -213,9 +299,26 @@ fn say_goodbye(
     });
 }
 
-/// Nothing of the machine may show in a simulation: no directory, no names that are resolved.
+/// Writes down every further start that the node takes; never ends.
+async fn keep_starts(tasks: &Tasks, transport: &Transport, data_dir: Option<&Arc<DataDir>>) {
+    let mut starts = transport.starts();
+    if let Some(data_dir) = data_dir {
+        while starts.changed().await.is_ok() {
+            let (start, data_dir) = (*starts.borrow_and_update(), data_dir.clone());
+            let kept = tasks.blocking("network.start", move || data_dir.keep_start(start)).await;
+            if let Some(Err(error)) = kept {
+                tracing::warn!(%error, "the node's start is not kept");
+            }
+        }
+    }
+    std::future::pending().await
+}
+
+/// Nothing of the machine may show in a simulation: no directory, no multicast, no names that are
+/// resolved.
 fn keep_to_the_simulation(discovery: &mut discovery::Config) {
     discovery.local = false;
+    discovery.mdns = false;
     discovery.bootstrap_hosts.clear();
 }
 

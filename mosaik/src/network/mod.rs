@@ -8,22 +8,24 @@ mod error;
 pub(crate) mod fuzzing;
 mod identity;
 mod local;
+mod simulated;
+mod topology;
 
 use std::fmt;
 
 #[cfg(feature = "main")]
 pub(crate) use self::identity::read_key;
+pub(crate) use self::simulated::Simulated;
 pub use self::{
     builder::NetworkBuilder,
     config::NetworkConfig,
     error::{Error, NetworkError},
     local::LocalNode,
+    topology::{Flow, NodeRoles, Topology},
 };
 pub use crate::transport::{BindError, CloseReason, Config as TransportConfig};
 
-use crate::{
-    discovery::Discovery, id::NetworkId, streams::Streams, tasks::Tasks, transport::sim::SimNet,
-};
+use crate::{discovery::Discovery, id::NetworkId, streams::Streams, tasks::Tasks};
 
 /// A node's membership in one network.
 ///
@@ -52,7 +54,9 @@ pub struct Network {
     tasks: Tasks,
     /// Cancelled to begin the goodbye.
     leaving: Tasks,
-    sim: Option<SimNet>,
+    sim: Option<Simulated>,
+    #[cfg(feature = "prometheus")]
+    prometheus_addr: Option<std::net::SocketAddr>,
 }
 
 impl Network {
@@ -99,12 +103,36 @@ impl Network {
         &self.streams
     }
 
+    /// Where metrics are served, if [`NetworkBuilder::with_prometheus_addr`] asked for that; with the
+    /// port that was chosen if that was 0.
+    #[cfg(feature = "prometheus")]
+    #[must_use]
+    pub fn prometheus_addr(&self) -> Option<std::net::SocketAddr> {
+        self.prometheus_addr
+    }
+
     /// Leaves the network: ends everything that was created from this node, tells the other nodes,
     /// and returns when no task of it is left. Takes a few milliseconds, and about a second at most.
     ///
     /// Cancel safe: if dropped, the goodbye goes on without being waited for.
     pub async fn shutdown(self) {
         self.leave().await;
+    }
+
+    /// Waits until the node has stopped: `Ok` when it was shut down or dropped. The future may
+    /// outlive the network. Cancel safe.
+    ///
+    /// # Errors
+    /// [`Error::Superseded`] if it has stopped by itself, because another node with the same key has
+    /// started later. Everything that was created from the network has ended then.
+    pub fn closed(&self) -> impl Future<Output = Result<(), Error>> + Send + 'static + use<> {
+        let tasks = self.tasks.clone();
+        let superseded = self.discovery.superseded().clone();
+        async move {
+            tasks.token().cancelled().await;
+            tasks.ended().await;
+            if superseded.is_cancelled() { Err(Error::Superseded) } else { Ok(()) }
+        }
     }
 
     /// What [`Network::shutdown`] does, for whoever does not own the node; it begins when the
@@ -117,7 +145,22 @@ impl Network {
         }
     }
 
-    pub(crate) fn sim(&self) -> Option<&SimNet> {
+    /// Ends all tasks at once: nobody is told.
+    pub(crate) fn die(&self) {
+        self.tasks.cancel();
+    }
+
+    /// Waits until no task is left.
+    pub(crate) async fn ended(&self) {
+        self.tasks.ended().await;
+    }
+
+    #[cfg(test)]
+    pub(crate) fn sim(&self) -> Option<&crate::transport::sim::SimNet> {
+        self.sim.as_ref().map(Simulated::net)
+    }
+
+    pub(crate) fn simulated(&self) -> Option<&Simulated> {
         self.sim.as_ref()
     }
 

@@ -40,6 +40,9 @@ enum StartError {
 
     #[error("the node could not be started")]
     Network(#[from] NetworkError),
+
+    #[error("the node has stopped")]
+    Stopped(#[source] NetworkError),
 }
 
 /// The arguments of a program without any of its own.
@@ -115,11 +118,12 @@ async fn serve<N: MainNetwork, Fut: Future>(
 ) -> Result<Outcome<Fut::Output>, StartError> {
     let mut signals = Signals::listen().map_err(StartError::Signals)?;
     let network = settings.build().await?;
-    let left = network.leave();
+    let (left, closed) = (network.leave(), network.closed());
     let network = N::from_network(network);
     let current = network.shared().map(Current::set);
     let outcome = select! {
         value = body(network) => Outcome::returned(value),
+        Err(error) = closed => return Err(StartError::Stopped(error)),
         () = signals.next() => {
             tracing::info!("leaving the network; once more to leave at once");
             Outcome::stopped(ExitCode::SUCCESS)
@@ -135,4 +139,65 @@ async fn serve<N: MainNetwork, Fut: Future>(
         () = signals.next() => {}
     }
     Ok(outcome)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{io::Write, thread, time::Instant};
+
+    use tokio_util::sync::CancellationToken;
+
+    use super::*;
+    use crate::{discovery, discovery::Bootstrap};
+
+    /// A program that runs until it is told to end.
+    fn run_until(
+        end: &CancellationToken,
+        key: &std::path::Path,
+        meeting: Bootstrap,
+    ) -> thread::JoinHandle<Result<(), StartError>> {
+        let end = end.clone();
+        let flags = Flags {
+            secret_key_file: Some(key.to_owned()),
+            bind: vec!["127.0.0.1:0".parse().unwrap()],
+            bootstrap: vec![meeting],
+            ..Flags::default()
+        };
+        thread::spawn(move || {
+            let program = Program::new("superseded-program").offline(true).log("off");
+            let body = |network: Network| async move {
+                end.cancelled().await;
+                drop(network);
+            };
+            start(&program, flags, body).map(drop)
+        })
+    }
+
+    #[test]
+    fn a_program_ends_with_an_error_when_a_twin_takes_its_place() {
+        let mut key = tempfile::NamedTempFile::new().unwrap();
+        writeln!(key, "{}", "5a".repeat(32)).unwrap();
+        let runtime = Runtime::new().unwrap();
+        let meeting = Network::builder("superseded-program")
+            .offline()
+            .bind("127.0.0.1:0".parse().unwrap())
+            .with_discovery(discovery::Config::builder().with_local(false));
+        let meeting = runtime.block_on(meeting.build()).unwrap();
+        let end = CancellationToken::new();
+        let program = || run_until(&end, key.path(), meeting.local().addr().into());
+        let programs = [program(), program()];
+        let begun = Instant::now();
+        while programs.iter().all(|program| !program.is_finished()) {
+            assert!(begun.elapsed() < Duration::from_secs(60), "both go on");
+            thread::sleep(Duration::from_millis(10));
+        }
+        end.cancel();
+        let ends = programs.map(|program| program.join().unwrap());
+        let errors: Vec<_> = ends.into_iter().filter_map(Result::err).collect();
+        assert!(
+            matches!(errors[..], [StartError::Stopped(NetworkError::Superseded)]),
+            "{errors:?}"
+        );
+        runtime.block_on(meeting.shutdown());
+    }
 }

@@ -10,13 +10,15 @@ use std::{
 
 use super::{
     codec::Codec,
-    producer::{BuilderError, Core, Handle, Producer, ProducerConfig, Worker},
+    meter::Unserved,
+    producer::{BuilderError, Core, Handle, Producer, ProducerConfig, Undelivered, Worker},
 };
 use crate::{
     discovery::{Discovery, PeerInfo},
     id::{PeerId, StreamId},
     random::Random,
     tasks::Tasks,
+    telemetry::Meters,
 };
 
 pub(super) struct Registry {
@@ -25,6 +27,9 @@ pub(super) struct Registry {
     local: PeerId,
     random: Random,
     tasks: Tasks,
+    telemetry: Meters,
+    /// Of subscriptions that no producer answers for.
+    pub(super) unserved: Arc<Unserved>,
 }
 
 #[derive(Debug, Default)]
@@ -57,6 +62,7 @@ impl Registration {
         let registered = producers.by_stream.get(&self.stream);
         if registered.is_some_and(|registered| registered.number == self.number) {
             producers.by_stream.remove(&self.stream);
+            registry.discovery.remove_description(self.stream);
             // Removing never makes an entry too large.
             let _ = registry.discovery.remove_stream(self.stream);
         }
@@ -72,8 +78,16 @@ impl fmt::Debug for Registry {
 }
 
 impl Registry {
-    pub(super) fn new(discovery: Discovery, local: PeerId, random: Random, tasks: Tasks) -> Self {
-        Self { producers: Mutex::default(), discovery, local, random, tasks }
+    pub(super) fn new(
+        discovery: Discovery,
+        local: PeerId,
+        random: Random,
+        tasks: Tasks,
+        telemetry: Meters,
+    ) -> Self {
+        let unserved = Arc::<Unserved>::default();
+        telemetry.add(unserved.clone());
+        Self { producers: Mutex::default(), discovery, local, random, tasks, telemetry, unserved }
     }
 
     fn lock(&self) -> MutexGuard<'_, Producers> {
@@ -87,6 +101,15 @@ impl Registry {
         Some(handle.core().clone())
     }
 
+    /// The consumers of all streams that are produced here.
+    pub(super) fn consumers(&self) -> Vec<(StreamId, PeerId)> {
+        // Handles are dropped without the lock: each may be the last one meanwhile.
+        let handles: Vec<_> = self.lock().by_stream.values().map(|it| it.handle.clone()).collect();
+        let handles = handles.iter().filter_map(Weak::upgrade);
+        let channels = handles.flat_map(|handle| handle.channels());
+        channels.map(|channel| (*channel.stream_id(), *channel.consumer_id())).collect()
+    }
+
     /// A peer, as producers judge it; none if it is not in the catalog.
     pub(super) fn peer(&self, peer: &PeerId, rtt: Option<Duration>) -> Option<PeerInfo> {
         Some(PeerInfo::new(self.discovery.catalog().get(peer)?.clone(), rtt))
@@ -97,6 +120,7 @@ impl Registry {
         self: &Arc<Self>,
         config: ProducerConfig,
         codec: Codec<D>,
+        undelivered: Option<Undelivered>,
     ) -> Result<Producer<D>, BuilderError<D>> {
         let stream_id = config.stream_id;
         // A handle must not be dropped while the registry is locked: it would lock it again.
@@ -107,7 +131,7 @@ impl Registry {
                 .and_then(|found| Some((found.handle.upgrade()?, found.datum, found.datum_name)));
             match found {
                 Some(found) => found,
-                None => return self.insert(&mut producers, config, codec),
+                None => return self.insert(&mut producers, config, codec, undelivered),
             }
         };
         if datum == TypeId::of::<D>() {
@@ -123,12 +147,14 @@ impl Registry {
         producers: &mut Producers,
         config: ProducerConfig,
         codec: Codec<D>,
+        undelivered: Option<Undelivered>,
     ) -> Result<Producer<D>, BuilderError<D>> {
         let stream = config.stream_id;
         self.discovery.add_stream(stream).map_err(|error| BuilderError::NotAnnounced {
             stream_id: stream,
             reason: error.to_string(),
         })?;
+        self.discovery.set_description(stream, codec.description());
         let number = producers.next_number;
         producers.next_number += 1;
         let registration = Registration { registry: Arc::downgrade(self), stream, number };
@@ -139,8 +165,10 @@ impl Registry {
             self.discovery.clone(),
             self.local,
             u64::from_le_bytes(self.random.bytes()),
+            undelivered,
         );
         let handle = Arc::new(handle);
+        self.telemetry.add(handle.core().meter.clone());
         let registered = Registered {
             number,
             handle: Arc::downgrade(&handle),

@@ -22,17 +22,22 @@ impl Transport {
             while let Some(incoming) = transport.0.endpoint.accept().await {
                 let begun = Instant::now();
                 let Some(place) = strangers.admit(begun) else {
-                    transport.0.refused.count(CloseReason::NoCapacity);
                     incoming.refuse();
+                    transport.0.counts.refused(CloseReason::NoCapacity);
                     continue;
                 };
                 let stranger = transport.clone();
                 transport.0.tasks.spawn("transport.incoming", async move {
                     let established =
                         timeout(stranger.0.config.hello_timeout, incoming.establish());
-                    let Some(Ok(Some((lane, connection)))) = place.during(established).await else {
-                        return stranger.0.refused.count(CloseReason::Timeout);
+                    let (lane, connection) = match place.during(established).await {
+                        Some(Ok(Some(established))) => established,
+                        Some(Ok(None)) => return stranger.0.counts.refused(CloseReason::Failed),
+                        Some(Err(_)) | None => {
+                            return stranger.0.counts.refused(CloseReason::Timeout);
+                        }
                     };
+                    stranger.0.counts.opened();
                     match lane {
                         Lane::Control => stranger.welcome(connection, begun, place).await,
                         Lane::Bulk => stranger.accept_bulk(connection, place).await,
@@ -52,10 +57,7 @@ impl Transport {
         drop(place);
         match greeted {
             Ok(session) => session.run().await,
-            Err(reason) => {
-                self.0.refused.count(reason);
-                connection.close(reason);
-            }
+            Err(reason) => self.turn_away(&connection, reason),
         }
     }
 
@@ -79,11 +81,13 @@ impl Transport {
                 confirm.finish();
                 link.serve_bulk(connection).await;
             }
-            None => {
-                self.0.refused.count(CloseReason::ProtocolViolation);
-                connection.close(CloseReason::ProtocolViolation);
-            }
+            None => self.turn_away(&connection, CloseReason::ProtocolViolation),
         }
+    }
+
+    fn turn_away(&self, connection: &Connection, reason: CloseReason) {
+        self.0.counts.refused(reason);
+        connection.close(reason);
     }
 }
 

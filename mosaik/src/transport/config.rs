@@ -21,7 +21,7 @@ pub struct Config {
     /// How many connections may be in their handshake at once. Default 256; beyond that whoever
     /// takes longest gives way.
     pub max_handshakes: usize,
-    /// How many peers may be connected at once. Default 1024; more are refused with
+    /// How many peers may be connected at once. Default 512; more are refused with
     /// [`CloseReason::NoCapacity`](crate::network::CloseReason::NoCapacity), but this node may
     /// still dial others.
     pub max_peers: usize,
@@ -36,7 +36,7 @@ impl Default for Config {
             hello_timeout: Duration::from_secs(5),
             unused_after: Duration::from_secs(30),
             max_handshakes: 256,
-            max_peers: 1024,
+            max_peers: 512,
         }
     }
 }

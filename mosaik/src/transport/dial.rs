@@ -74,7 +74,9 @@ impl Transport {
     async fn dial(&self, mut to: EndpointAddr) -> Result<Link, DialError> {
         let limit = self.0.config.dial_timeout;
         let deadline = Instant::now() + limit;
-        if let Some(known) = self.0.lookup.get().and_then(|lookup| lookup(&to.id)) {
+        if let Some(lookup) = self.0.lookup.get()
+            && let Some(known) = lookup(to.id).await
+        {
             to.addrs.extend(known.addrs);
         }
         // Subscribed before the dial, so that a link that goes up meanwhile is not missed.
@@ -129,6 +131,7 @@ impl Transport {
     ) -> Result<Connection, DialError> {
         let peer: PeerId = to.id;
         let connection = self.0.endpoint.connect(to, lane).await?;
+        self.0.counts.opened();
         // QUIC authenticates the id that was dialled; a mismatch would be a defect of the backend.
         if connection.remote_id() == peer {
             Ok(connection)

@@ -23,6 +23,7 @@ use crate::{
     id::{NetworkId, PeerId},
     random::Random,
     tasks::Tasks,
+    telemetry::Metered,
 };
 
 mod accept;
@@ -39,6 +40,7 @@ mod hello;
 mod iroh;
 mod link;
 mod message;
+mod meter;
 mod peers;
 mod session;
 pub(crate) mod sim;
@@ -51,8 +53,8 @@ pub(crate) use self::{
     bulk::BulkSlot,
     error::{MessageError, OpenError, StreamError},
     iroh::Options,
-    link::Link,
-    message::{MessageReader, MessageWriter},
+    link::{Clocks, Link},
+    message::{MessageReader, MessageWriter, decode_message},
     stream::{RecvStream, SendStream},
 };
 pub use self::{close::CloseReason, config::Config, error::DialError, iroh::BindError};
@@ -61,6 +63,7 @@ use self::{
     bulk::Tokens,
     endpoint::Endpoint,
     hello::{NetworkKey, Tag},
+    meter::{Counts, Meter},
     peers::Peers,
 };
 
@@ -79,10 +82,12 @@ pub(crate) enum StreamKind {
     Sync = 2,
     /// A subscription: asked for, refused, ended here; its data flow on the bulk lane.
     Subscribe = 3,
+    /// One question and its answer.
+    Ask = 4,
 }
 
 impl StreamKind {
-    pub(crate) const ALL: [Self; 3] = [Self::Gossip, Self::Sync, Self::Subscribe];
+    pub(crate) const ALL: [Self; 4] = [Self::Gossip, Self::Sync, Self::Subscribe, Self::Ask];
 
     fn from_byte(byte: u8) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| *kind as u8 == byte)
@@ -93,6 +98,7 @@ impl StreamKind {
     const fn share(self) -> usize {
         match self {
             Self::Gossip | Self::Sync => 8,
+            Self::Ask => 16,
             Self::Subscribe => 4096,
         }
     }
@@ -114,6 +120,12 @@ pub(crate) trait Admission: Send + Sync + 'static {
     fn bodies(&self, peer: PeerId, offer: &[u8]) -> Result<Bytes, CloseReason>;
     /// Takes the peer in, or says why not. No bodies: they did not come in time.
     fn admit(&self, peer: PeerId, offer: &[u8], bodies: &[u8]) -> Result<(), CloseReason>;
+    /// What proves to an older run of the peer that there is a newer one; empty if nothing does.
+    fn newer_run(&self, _peer: PeerId) -> Bytes {
+        Bytes::new()
+    }
+    /// A peer says, with this proof, that there is a newer run of this node.
+    fn hear_of_newer_run(&self, _proof: &[u8]) {}
 }
 
 /// A link went up or down.
@@ -124,7 +136,7 @@ pub(crate) enum LinkEvent {
 }
 
 type Handler = Arc<dyn Fn(Link, SendStream, RecvStream) -> BoxFuture<'static, ()> + Send + Sync>;
-type Lookup = dyn Fn(&PeerId) -> Option<EndpointAddr> + Send + Sync;
+type Lookup = dyn Fn(PeerId) -> BoxFuture<'static, Option<EndpointAddr>> + Send + Sync;
 
 /// What a transport is made of.
 #[derive(Debug)]
@@ -145,12 +157,13 @@ pub(crate) struct Transport(Arc<Inner>);
 
 struct Inner {
     id: PeerId,
-    start: u64,
+    start: watch::Sender<u64>,
     key: NetworkKey,
     config: Config,
     clock: Clock,
     tasks: Tasks,
     endpoint: Endpoint,
+    counts: Arc<Counts>,
     peers: Mutex<Peers>,
     dials: Mutex<HashMap<PeerId, dial::Dialling>>,
     hellos: watch::Sender<Hellos>,
@@ -177,12 +190,13 @@ impl Transport {
     fn new(parts: Parts, endpoint: Endpoint) -> Self {
         Self(Arc::new(Inner {
             id: parts.secret_key.public(),
-            start: parts.start,
+            start: watch::Sender::new(parts.start),
             key: NetworkKey::new(&parts.network),
             config: parts.config,
             clock: parts.clock,
             tasks: parts.tasks,
             endpoint,
+            counts: Arc::default(),
             peers: Mutex::default(),
             dials: Mutex::default(),
             hellos: watch::Sender::default(),
@@ -225,7 +239,24 @@ impl Transport {
 
     /// When this run of the node began, in microseconds since 1970.
     pub(crate) fn start(&self) -> u64 {
-        self.0.start
+        *self.0.start.borrow()
+    }
+
+    /// The same, as it changes.
+    pub(crate) fn starts(&self) -> watch::Receiver<u64> {
+        self.0.start.subscribe()
+    }
+
+    /// From now on this node says that it began at `start`. All links are closed: they are those
+    /// of an earlier run, as the peers see it.
+    pub(crate) fn renew(&self, start: u64) {
+        self.0.start.send_replace(start);
+        self.close_links(CloseReason::Superseded);
+    }
+
+    /// Closes all links at once.
+    pub(crate) fn close_links(&self, reason: CloseReason) {
+        lock(&self.0.peers).close_all(reason);
     }
 
     /// The node's own addresses, as they change.
@@ -239,6 +270,11 @@ impl Transport {
             Endpoint::Iroh(endpoint) => Some(endpoint.inner()),
             Endpoint::Sim(_) => None,
         }
+    }
+
+    /// What is counted here, for the node's metrics.
+    pub(crate) fn meter(&self) -> Arc<dyn Metered> {
+        Arc::new(Meter::new(self.0.counts.clone(), &self.0.endpoint))
     }
 
     /// The link to a peer, if one is up.
@@ -273,9 +309,7 @@ impl Transport {
 
     /// Tells all peers that this node leaves, and frees its sockets; bounded to half a second.
     pub(crate) async fn close(&self) {
-        for link in self.links() {
-            link.close(CloseReason::GracefulShutdown);
-        }
+        self.close_links(CloseReason::GracefulShutdown);
         if timeout(CLOSE_TIMEOUT, self.0.endpoint.close()).await.is_err() {
             tracing::debug!("the endpoint took too long to close");
         }

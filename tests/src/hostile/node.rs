@@ -10,13 +10,16 @@ use std::{
     time::Duration,
 };
 
-use anyhow::ensure;
+use anyhow::{Context, ensure};
 use mosaik::{
     Network,
     discovery::NodeTicket,
     futures::{SinkExt, StreamExt},
 };
-use tokio::io::{AsyncBufReadExt, BufReader, stdin};
+use tokio::{
+    io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, stdin},
+    net::TcpStream,
+};
 
 /// The node that is attacked: it consumes `honest`, checks that nothing is missing, and says on
 /// every line of its input how much came and what it refused.
@@ -24,7 +27,8 @@ use tokio::io::{AsyncBufReadExt, BufReader, stdin};
 /// # Errors
 /// When it cannot start, or something that was sent did not come.
 pub async fn attacked(name: &str) -> anyhow::Result<()> {
-    let network = crate::lone(name).build().await?;
+    let metrics = "127.0.0.1:0".parse()?;
+    let network = crate::lone(name).with_prometheus_addr(metrics).build().await?;
     println!("{}", network.local().ticket());
     let received = Arc::new(AtomicU64::new(0));
     let mut honest = network.streams().consumer::<u64>().with_stream_id("honest").build();
@@ -64,18 +68,29 @@ pub async fn attacked(name: &str) -> anyhow::Result<()> {
 async fn report(network: &Network, received: &AtomicU64) -> anyhow::Result<()> {
     let mut lines = BufReader::new(stdin()).lines();
     while lines.next_line().await?.is_some() {
-        let mut refused = BTreeMap::new();
-        for (reason, count) in network.discovery().refusals().iter().filter(|(_, n)| *n > 0) {
-            refused.insert(format!("{reason:?}"), count);
-        }
-        for (reason, count) in network.refusals() {
-            refused.insert(format!("{reason:?}"), count);
-        }
+        let refused = refused(network).await?;
         let peers = network.discovery().catalog().signed_peers_count();
         let tasks = network.running_tasks();
         println!("{} {peers} {tasks} {refused:?}", received.load(Ordering::Relaxed));
     }
     Ok(())
+}
+
+/// What the node counts as refused, by reason, as whoever watches it sees it.
+async fn refused(network: &Network) -> anyhow::Result<BTreeMap<String, u64>> {
+    let address = network.prometheus_addr().context("its metrics are served")?;
+    let mut stream = TcpStream::connect(address).await?;
+    stream.write_all(b"GET /metrics HTTP/1.1\r\nhost: node\r\nconnection: close\r\n\r\n").await?;
+    let mut text = String::new();
+    stream.read_to_string(&mut text).await?;
+    let mut refused = BTreeMap::new();
+    for line in text.lines().filter(|line| !line.starts_with('#')) {
+        let Some((_, reason)) = line.split_once("reason=\"") else { continue };
+        let Some((reason, count)) = reason.split_once('"') else { continue };
+        let count = count.rsplit(' ').next().and_then(|count| count.parse::<u64>().ok());
+        *refused.entry(reason.to_owned()).or_default() += count.unwrap_or(0);
+    }
+    Ok(refused)
 }
 
 /// The honest peer: sends numbers on `honest` as fast as they are taken.

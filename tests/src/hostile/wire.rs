@@ -108,7 +108,8 @@ pub(super) struct Summary {
 #[derive(Debug, Serialize)]
 pub(super) enum Page {
     Summary(Vec<Summary>),
-    Items(Vec<Item>),
+    /// Each encoded by itself.
+    Items(Vec<Bytes>),
     #[expect(dead_code, reason = "holds the place of its number")]
     Wants(Vec<(PeerId, Option<Version>)>),
     End,
@@ -120,6 +121,10 @@ pub(super) struct Subscribe {
     pub(super) stream: UniqueId,
     pub(super) fingerprint: Option<UniqueId>,
     pub(super) slot: u64,
+    pub(super) consumer: u64,
+    /// 0: what is retained, 2: what is sent next.
+    pub(super) from: u8,
+    pub(super) group: Option<UniqueId>,
 }
 
 /// What an attacked node may ask of a lying producer.
@@ -157,6 +162,11 @@ pub(super) fn length(mut length: u64) -> Vec<u8> {
     }
     out.push(length as u8);
     out
+}
+
+/// Things to tell in a sync.
+pub(super) fn items<'a>(items: impl IntoIterator<Item = &'a Item>) -> Page {
+    Page::Items(items.into_iter().map(|item| encode(item).into()).collect())
 }
 
 /// Microseconds since 1970.

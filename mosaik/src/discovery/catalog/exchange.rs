@@ -30,7 +30,7 @@ pub(crate) struct Summary {
 pub(crate) struct Want {
     pub(crate) peer: PeerId,
     /// The version that the asking side has.
-    version: Option<PeerEntryVersion>,
+    pub(crate) version: Option<PeerEntryVersion>,
 }
 
 /// One thing that the other side lacks.
@@ -48,14 +48,6 @@ impl SyncItem {
             Self::Entry(entry) => entry.peer(),
             Self::Beat(beat) => Some(*beat.record().peer()),
             Self::Departure(departure) => Some(*departure.record().peer()),
-        }
-    }
-
-    /// How many bytes this takes in a message, at most.
-    pub(crate) fn weight(&self) -> usize {
-        match self {
-            Self::Entry(entry) => entry.weight(),
-            Self::Beat(_) | Self::Departure(_) => 160,
         }
     }
 }
@@ -97,18 +89,18 @@ impl State {
         Some(Summary { peer: *peer, version, beat, departed })
     }
 
-    /// What the other side lacks, and what it knows better, by its summary. Nothing is told to
-    /// `other` about itself.
+    /// What the other side lacks, and what it knows better, by its summary. `other` is told about
+    /// itself only what it may not have said: somebody else may have its key.
     pub(crate) fn compare(&self, other: &PeerId, theirs: &[Summary]) -> (Vec<SyncItem>, Vec<Want>) {
         let by_peer: HashMap<&PeerId, &Summary> =
             theirs.iter().map(|summary| (&summary.peer, summary)).collect();
         let mine = self.summary();
         let lacking = mine
             .iter()
-            .filter(|mine| mine.peer != *other)
             .filter(|mine| match by_peer.get(&mine.peer) {
+                Some(theirs) if mine.peer == *other => mine.version > theirs.version,
                 Some(theirs) => mine.tells_more_than(theirs),
-                None => true,
+                None => mine.peer != *other,
             })
             .filter_map(|mine| {
                 let version = by_peer.get(&mine.peer).and_then(|theirs| theirs.entry_version());
@@ -119,8 +111,8 @@ impl State {
             mine.iter().map(|summary| (&summary.peer, summary)).collect();
         let wants = theirs
             .iter()
-            .filter(|theirs| theirs.peer != *self.local().id())
             .filter(|theirs| match mine.get(&theirs.peer) {
+                Some(mine) if mine.peer == *self.local().id() => theirs.version > mine.version,
                 Some(mine) => theirs.tells_more_than(mine),
                 None => true,
             })
@@ -175,9 +167,44 @@ impl Want {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use chrono::{DateTime, Utc};
     use iroh::SecretKey;
 
     use super::*;
+    use crate::{
+        discovery::{
+            catalog::{Effects, Input, Merged, Rules},
+            made_up_entries,
+            version::micros,
+        },
+        id::NetworkId,
+        schema,
+    };
+
+    #[test]
+    fn the_summary_of_ten_thousand_peers_is_under_a_megabyte() {
+        let network = NetworkId::from("large");
+        let now: DateTime<Utc> = "2026-01-01T00:00:00Z".parse().unwrap();
+        let spans = [Duration::from_secs(300), Duration::from_secs(50)];
+        let rules = Rules::new(network, spans[0], spans[1]);
+        let mut entries = made_up_entries(network, 10_001, now);
+        let mut state = State::new(rules, entries.next().unwrap());
+        let date = micros(now);
+        for entry in entries {
+            let merged = state.merge(Input::Entry(entry), date, &mut Effects::default());
+            assert_eq!(merged, Ok(Merged::New));
+        }
+        let summary = state.summary();
+        assert_eq!(summary.len(), 10_001);
+        let bytes = schema::encode(&summary).unwrap().len();
+        println!("the summary of 10,000 peers takes {bytes} bytes");
+        assert!(bytes < 1_000_000, "{bytes}");
+        let other = SecretKey::from_bytes(&[1; 32]).public();
+        let (items, wants) = state.compare(&other, &summary);
+        assert!(items.is_empty() && wants.is_empty(), "equal catalogs tell each other nothing");
+    }
 
     #[test]
     fn a_peer_is_answered_once_however_often_it_is_asked_for() {

@@ -4,6 +4,8 @@
 mod bootstrap;
 mod directory;
 mod local;
+#[cfg(feature = "mdns")]
+mod mdns;
 #[cfg(test)]
 mod tests;
 
@@ -14,6 +16,8 @@ pub(super) use directory::LocalDirectory;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(super) use directory::peer_of_entry;
 pub(super) use local::{LocalSource, publish};
+#[cfg(feature = "mdns")]
+pub(super) use mdns::MdnsSource;
 
 use super::reach::Reach;
 

@@ -20,11 +20,13 @@ use crate::{
 
 /// What the subscriptions tell.
 #[derive(Debug)]
-pub(super) enum Event {
+pub(super) enum Report {
     /// The channel of a subscription, or that it has none any more.
     Channel { number: u64, channel: Option<ChannelInfo> },
     /// The subscription's producer announces the stream no more, and its data have ended.
     Ended { number: u64 },
+    /// The distance to a producer was measured, as far as it can be.
+    Measured(PeerId),
 }
 
 #[derive(Debug)]
@@ -39,8 +41,10 @@ pub(super) struct Worker {
     core: Arc<Core>,
     means: Means,
     tasks: Tasks,
-    events: mpsc::UnboundedReceiver<Event>,
+    reports: mpsc::UnboundedReceiver<Report>,
     subscriptions: HashMap<PeerId, Subscribed>,
+    /// Producers to which the distance is measured before they are judged.
+    measured: HashMap<PeerId, PeerEntry>,
     channels: BTreeMap<u64, ChannelInfo>,
     next_number: u64,
 }
@@ -50,14 +54,15 @@ impl Worker {
         core: Arc<Core>,
         means: Means,
         tasks: Tasks,
-        events: mpsc::UnboundedReceiver<Event>,
+        reports: mpsc::UnboundedReceiver<Report>,
     ) -> Self {
         Self {
             core,
             means,
             tasks,
-            events,
+            reports,
             subscriptions: HashMap::new(),
+            measured: HashMap::new(),
             channels: BTreeMap::new(),
             next_number: 0,
         }
@@ -72,15 +77,16 @@ impl Worker {
                     Some(deltas) => deltas.into_iter().for_each(|delta| self.apply(delta)),
                     None => return,
                 },
-                Some(event) = self.events.recv() => self.hear(event),
+                Some(report) = self.reports.recv() => self.hear(report),
             }
         }
     }
 
     fn apply(&mut self, delta: PeerDelta) {
         match delta {
-            PeerDelta::Added(entry) | PeerDelta::Updated(entry) => self.judge(entry),
+            PeerDelta::Added(entry) | PeerDelta::Updated(entry) => self.measure_and_judge(entry),
             PeerDelta::Removed(peer) => {
+                self.measured.remove(&peer);
                 self.core.set_refusal(peer, None);
                 // What it has sent before can still be read; it is not asked again.
                 if let Some(subscribed) = self.subscriptions.get(&peer) {
@@ -90,10 +96,33 @@ impl Worker {
         }
     }
 
-    /// A producer is there or has changed: is it one for us?
+    /// A producer is there or has changed. Conditions may ask how far away it is, so that is
+    /// learnt first.
+    fn measure_and_judge(&mut self, entry: PeerEntry) {
+        let discovery = &self.means.discovery;
+        let matters = discovery.has_max_rtt() || !self.core.config.require.is_empty();
+        let peer = *entry.id();
+        if !matters || discovery.rtt(&peer).is_some() {
+            self.measured.remove(&peer);
+            return self.judge(entry);
+        }
+        let address = entry.address().clone();
+        if self.measured.insert(peer, entry).is_none() {
+            let (discovery, reports) = (discovery.clone(), self.means.reports.clone());
+            self.tasks.spawn("streams.consumer.measure", async move {
+                discovery.probe(address).await;
+                let _ = reports.send(Report::Measured(peer));
+            });
+        }
+    }
+
+    /// Is this producer one for us?
     fn judge(&mut self, entry: PeerEntry) {
         let peer = *entry.id();
-        let rtt = self.means.transport.link(&peer).and_then(|link| link.rtt());
+        let rtt = self.means.discovery.rtt(&peer);
+        if self.means.discovery.is_too_far(rtt) {
+            return self.cut(&peer);
+        }
         if !self.core.config.accepts(&PeerInfo::new(entry.clone(), rtt)) {
             return self.cut(&peer);
         }
@@ -130,25 +159,32 @@ impl Worker {
         }
     }
 
-    fn hear(&mut self, event: Event) {
+    fn hear(&mut self, report: Report) {
         let current = |number: u64, subscriptions: &HashMap<PeerId, Subscribed>| {
             subscriptions.values().any(|subscribed| subscribed.number == number)
         };
-        match event {
+        match report {
+            Report::Measured(peer) => {
+                if let Some(entry) = self.measured.remove(&peer) {
+                    self.judge(entry);
+                }
+                return;
+            }
             // What a subscription said before it was cut does not count any more.
-            Event::Channel { number, .. } if !current(number, &self.subscriptions) => return,
-            Event::Channel { number, channel: Some(channel) } => {
+            Report::Channel { number, .. } if !current(number, &self.subscriptions) => return,
+            Report::Channel { number, channel: Some(channel) } => {
                 self.channels.insert(number, channel);
             }
-            Event::Channel { number, channel: None } => {
+            Report::Channel { number, channel: None } => {
                 self.channels.remove(&number);
             }
-            Event::Ended { number } => {
+            Report::Ended { number } => {
                 // It may be announced again by now: then it begins anew.
                 let again =
                     self.subscriptions.values().find(|subscribed| subscribed.number == number);
                 let again = again.and_then(|subscribed| subscribed.peer.borrow().clone());
                 self.subscriptions.retain(|_, subscribed| subscribed.number != number);
+                self.core.reader().retire(number);
                 if let Some(entry) = again {
                     self.subscribe(entry);
                 }
@@ -159,7 +195,8 @@ impl Worker {
 
     fn publish(&self) {
         let connected = self.channels.values().filter(|channel| channel.is_connected());
-        let peers = connected.map(|channel| channel.peer().clone()).collect();
+        let peers: Vec<_> = connected.map(|channel| channel.peer().clone()).collect();
+        self.core.meter.producers(peers.len());
         self.core.channels.set(self.channels.values().cloned().collect());
         self.core.roster.publish(peers);
     }

@@ -37,9 +37,18 @@ pub(super) struct Outlet {
     cursor: CursorId,
     channel: Arc<Channel>,
     half: Mutex<Half>,
-    /// Nothing is unsent and the task sleeps. Whoever sets it to false sees to what comes next.
+    /// Nothing is unsent, but for what is held back, and the task sleeps. Whoever sets it to false sees to what comes next.
     idle: AtomicBool,
     task: AtomicWaker,
+    /// The subscriber has lost its place in the ring.
+    too_slow: AtomicBool,
+}
+
+/// Why a subscriber is sent nothing more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Undriven {
+    TooSlow,
+    Failed(StreamError),
 }
 
 #[derive(Debug)]
@@ -55,7 +64,7 @@ struct Half {
 /// How far writing got.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Progress {
-    /// Everything is written.
+    /// Everything is written that is not held back.
     Drained,
     /// The transport takes no more at present; it wakes who asked.
     Blocked,
@@ -73,6 +82,7 @@ impl Outlet {
             half: Mutex::new(half),
             idle: AtomicBool::new(false),
             task: AtomicWaker::new(),
+            too_slow: AtomicBool::new(false),
         }
     }
 
@@ -104,12 +114,12 @@ impl Outlet {
         }
         // Nobody is woken when the transport can take more: the task asks again on its own behalf.
         let mut cx = Context::from_waker(Waker::noop());
-        let progress = half.write(self, core, &mut cx);
+        let progress = half.write(self, core, false, &mut cx);
         drop(half);
         progress == Progress::Drained && self.fall_idle(core)
     }
 
-    /// Nothing is unsent. False if something came meanwhile, which is then the caller's to send.
+    /// Nothing is unsent but what is held back. False if something came meanwhile, which is then the caller's to send.
     fn fall_idle(&self, core: &Core) -> bool {
         self.idle.store(true, Ordering::Release);
         !(core.has_more(self.cursor) && self.idle.swap(false, Ordering::AcqRel))
@@ -117,7 +127,7 @@ impl Outlet {
 
     /// Writes whatever comes, for ever; or, once no more can come, until all is written. Fails when
     /// the stream does.
-    pub(super) async fn drive(&self, core: &Core, to_the_end: bool) -> Result<(), StreamError> {
+    pub(super) async fn drive(&self, core: &Core, to_the_end: bool) -> Result<(), Undriven> {
         poll_fn(|cx| self.poll_drive(core, to_the_end, cx)).await
     }
 
@@ -126,16 +136,20 @@ impl Outlet {
         core: &Core,
         to_the_end: bool,
         cx: &mut Context<'_>,
-    ) -> Poll<Result<(), StreamError>> {
+    ) -> Poll<Result<(), Undriven>> {
         self.task.register(cx.waker());
         loop {
+            if self.too_slow.load(Ordering::Acquire) {
+                return Poll::Ready(Err(Undriven::TooSlow));
+            }
             let mut half = self.lock();
-            let progress = half.write(self, core, cx);
+            let progress = half.write(self, core, to_the_end, cx);
             let failed = half.failed.clone();
             drop(half);
             match progress {
                 Progress::Failed => {
-                    return Poll::Ready(Err(failed.unwrap_or(StreamError::Closed)));
+                    let error = failed.unwrap_or(StreamError::Closed);
+                    return Poll::Ready(Err(Undriven::Failed(error)));
                 }
                 Progress::Blocked => return Poll::Pending,
                 Progress::More => {
@@ -147,6 +161,19 @@ impl Outlet {
                 Progress::Drained => {}
             }
         }
+    }
+
+    /// The consumer has acknowledged something: what was held back may go out now.
+    pub(super) fn go_on(&self, core: &Core) {
+        if core.has_more(self.cursor) {
+            self.offer(core, false, false);
+        }
+    }
+
+    /// The subscriber has lost its place in the ring.
+    fn cut(&self) {
+        self.too_slow.store(true, Ordering::Release);
+        self.task.wake();
     }
 
     /// Nothing follows: the consumer sees the end after what was written.
@@ -164,7 +191,13 @@ impl Outlet {
 }
 
 impl Half {
-    fn write(&mut self, outlet: &Outlet, core: &Core, cx: &mut Context<'_>) -> Progress {
+    fn write(
+        &mut self,
+        outlet: &Outlet,
+        core: &Core,
+        last: bool,
+        cx: &mut Context<'_>,
+    ) -> Progress {
         if self.failed.is_some() {
             return Progress::Failed;
         }
@@ -172,7 +205,7 @@ impl Half {
             if self.written == self.batch.len() {
                 self.batch.clear();
                 self.written = 0;
-                let taken = core.next_batch(outlet.cursor, &mut self.batch);
+                let taken = core.next_batch(outlet.cursor, last, &mut self.batch);
                 if taken.frames == 0 {
                     return Progress::Drained;
                 }
@@ -207,6 +240,11 @@ impl Outlets {
 
     pub(super) fn remove(&mut self, cursor: CursorId) {
         Arc::make_mut(&mut self.0).retain(|outlet| outlet.cursor != cursor);
+    }
+
+    /// The subscriber has lost its place in the ring.
+    pub(super) fn cut(&self, cursor: CursorId) {
+        self.0.iter().filter(|outlet| outlet.cursor == cursor).for_each(|outlet| outlet.cut());
     }
 
     #[inline]

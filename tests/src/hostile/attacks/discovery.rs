@@ -128,9 +128,8 @@ pub(super) async fn sync_lies(aim: &Aim) -> u64 {
     aim.again(async |_| {
         let (_session, mut send) = begin_sync(&attacker).await?;
         for page in 0..500 {
-            let mut items: Vec<_> = (0..50).map(|number| lie(&attacker, page + number)).collect();
-            items.push(replayed.clone());
-            say(&mut send, &Page::Items(items)).await?;
+            let lies: Vec<_> = (0..50).map(|number| lie(&attacker, page + number)).collect();
+            say(&mut send, &wire::items(lies.iter().chain([&replayed]))).await?;
             told += 51;
         }
         Ok(())
@@ -146,9 +145,10 @@ pub(super) async fn sync_flood(aim: &Aim) -> u64 {
         let (_session, mut send) = begin_sync(&attacker).await?;
         for _ in 0..1000 {
             // Close to the largest entry.
-            say(&mut send, &Page::Items(vec![Item::Entry(phantom(&attacker, 7000).1)])).await?;
-            let small = (0..20).map(|_| Item::Entry(phantom(&attacker, 0).1)).collect();
-            say(&mut send, &Page::Items(small)).await?;
+            let large = Item::Entry(phantom(&attacker, 7000).1);
+            say(&mut send, &wire::items([&large])).await?;
+            let small: Vec<_> = (0..20).map(|_| Item::Entry(phantom(&attacker, 0).1)).collect();
+            say(&mut send, &wire::items(&small)).await?;
             told += 21;
         }
         Ok(())

@@ -59,6 +59,7 @@ async fn streams_for_nobody(aim: &Aim, attacker: &Attacker) -> anyhow::Result<()
 
 pub(super) async fn never_reads(aim: &Aim) -> u64 {
     let Ok(attacker) = aim.attacker().await else { return 0 };
+    let mut subscribed = 0;
     aim.again(async |_| {
         let mut session = attacker.enter().await?;
         let _bulk = attacker.bulk(&mut session).await?;
@@ -66,14 +67,25 @@ pub(super) async fn never_reads(aim: &Aim) -> u64 {
         for slot in 0..20 {
             let (mut send, mut recv) = session.open(wire::SUBSCRIBE).await?;
             let stream = stream_id("open-out");
-            say(&mut send, &Subscribe { version: 1, stream, fingerprint: None, slot }).await?;
+            let subscribe = Subscribe {
+                version: 1,
+                stream,
+                fingerprint: None,
+                slot,
+                consumer: slot,
+                from: 2,
+                group: None,
+            };
+            say(&mut send, &subscribe).await?;
             let _: Answer = timeout_at(aim.until, hear(&mut recv)).await??;
             held.push((send, recv));
+            subscribed += 1;
         }
         sleep(Duration::from_secs(2)).await;
         Ok(())
     })
-    .await
+    .await;
+    subscribed
 }
 
 /// Says that it produces two streams; to whoever subscribes it sends what it should not.
