@@ -21,7 +21,7 @@ impl Transport {
             let strangers = Strangers::new(transport.0.config.max_handshakes);
             while let Some(incoming) = transport.0.endpoint.accept().await {
                 let begun = Instant::now();
-                let Some(place) = strangers.admit(begun) else {
+                let Some(place) = strangers.admit(incoming.source(), begun) else {
                     incoming.refuse();
                     transport.0.counts.refused(CloseReason::NoCapacity);
                     continue;

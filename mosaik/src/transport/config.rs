@@ -18,8 +18,8 @@ pub struct Config {
     pub hello_timeout: Duration,
     /// A connection that nothing uses is closed after this time. Default 30 s.
     pub unused_after: Duration,
-    /// How many connections may be in their handshake at once. Default 256; beyond that whoever
-    /// takes longest gives way.
+    /// How many connections may be in their handshake at once. Default 128; beyond that
+    /// the address that has the most of them gives one up, or whoever takes longest.
     pub max_handshakes: usize,
     /// How many peers may be connected at once. Default 512; more are refused with
     /// [`CloseReason::NoCapacity`](crate::network::CloseReason::NoCapacity), but this node may
@@ -35,7 +35,7 @@ impl Default for Config {
             dial_timeout: Duration::from_secs(5),
             hello_timeout: Duration::from_secs(5),
             unused_after: Duration::from_secs(30),
-            max_handshakes: 256,
+            max_handshakes: 128,
             max_peers: 512,
         }
     }
