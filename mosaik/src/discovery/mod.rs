@@ -29,6 +29,7 @@ mod questions;
 mod reach;
 mod refusal;
 mod rtt;
+mod samples;
 mod shared;
 mod skew;
 mod sources;
@@ -59,6 +60,8 @@ pub use event::Event;
 pub use node_ticket::{NodeTicket, NodeTicketError};
 pub use peer_info::PeerInfo;
 pub use refusal::{Refusal, Refusals};
+#[doc(hidden)]
+pub use samples::made_up_entries;
 pub use skew::ClockSkew;
 pub use version::PeerEntryVersion;
 
@@ -145,11 +148,15 @@ impl Discovery {
         let worker =
             Worker::new(reach.clone(), &config, random.clone(), tasks.clone(), inbound_sender);
         tasks.spawn("discovery.worker", worker.run(inputs));
-        run_sources(&reach, &config, &random, &tasks);
         let (config, probes) = (Arc::new(config), Probes::default());
         let probing = rtt::run(reach.clone(), probes.clone(), config.clone(), random);
         tasks.spawn("discovery.rtt", probing);
         Ok(Self { reach, tasks, config, probes })
+    }
+
+    /// Begins to look for peers; to be called once the transport admits them.
+    pub(crate) fn look_for_peers(&self, random: &Random) {
+        run_sources(&self.reach, &self.config, random, &self.tasks);
     }
 
     /// Dials these nodes and joins the network through them: connects, exchanges catalogs, and

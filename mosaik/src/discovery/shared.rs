@@ -2,6 +2,7 @@
 //! for a few lines, and the channels through which its changes are told.
 
 use std::{
+    collections::BTreeSet,
     fmt,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -263,6 +264,10 @@ impl Shared {
     pub(super) fn used_peers(&self) -> Vec<EndpointAddr> {
         let Guarded { state, index } = &*self.lock();
         state.used_peers(index)
+    }
+
+    pub(super) fn followed_streams(&self) -> BTreeSet<StreamId> {
+        self.lock().index.followed()
     }
 
     pub(super) fn superseded(&self) -> &CancellationToken {

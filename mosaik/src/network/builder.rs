@@ -217,13 +217,14 @@ impl NetworkBuilder {
             transport: transport.clone(),
             discovery: discovery.clone(),
             tasks: stream_tasks.clone(),
-            random,
+            random: random.clone(),
             config: streams_config,
             local: secret_key.public(),
             network_id,
             telemetry,
         });
         transport.listen();
+        discovery.look_for_peers(&random);
         say_goodbye(&tasks, &leaving, stream_tasks, discovery.clone(), transport.clone(), data_dir);
         if sim.is_none() {
             sampler.add(transport.meter());

@@ -7,6 +7,7 @@ mod error;
 mod identity;
 mod local;
 mod simulated;
+mod topology;
 
 use std::fmt;
 
@@ -18,6 +19,7 @@ pub use self::{
     config::NetworkConfig,
     error::{Error, NetworkError},
     local::LocalNode,
+    topology::{Flow, NodeRoles, Topology},
 };
 pub use crate::transport::{BindError, CloseReason, Config as TransportConfig};
 
@@ -122,10 +124,11 @@ impl Network {
     /// [`Error::Superseded`] if it has stopped by itself, because another node with the same key has
     /// started later. Everything that was created from the network has ended then.
     pub fn closed(&self) -> impl Future<Output = Result<(), Error>> + Send + 'static + use<> {
-        let stopped = self.tasks.token().clone();
+        let tasks = self.tasks.clone();
         let superseded = self.discovery.superseded().clone();
         async move {
-            stopped.cancelled().await;
+            tasks.token().cancelled().await;
+            tasks.ended().await;
             if superseded.is_cancelled() { Err(Error::Superseded) } else { Ok(()) }
         }
     }

@@ -29,6 +29,8 @@ pub(crate) struct Settings {
     pub(crate) advertise: Vec<SocketAddr>,
     pub(crate) tags: Vec<Tag>,
     pub(crate) offline: bool,
+    #[cfg(feature = "mdns")]
+    pub(crate) mdns: bool,
     pub(crate) data_dir: Option<PathBuf>,
     #[cfg(feature = "prometheus")]
     pub(crate) prometheus_addr: Option<SocketAddr>,
@@ -88,6 +90,11 @@ impl Settings {
                 Some(offline) => offline,
                 None => env.flag("MOSAIK_OFFLINE")?.unwrap_or(program.offline),
             },
+            #[cfg(feature = "mdns")]
+            mdns: match flags.mdns {
+                Some(mdns) => mdns,
+                None => env.flag("MOSAIK_MDNS")?.unwrap_or(true),
+            },
             data_dir: flags.data_dir.or(env.path("MOSAIK_DATA_DIR")).or(program.data_dir.clone()),
             #[cfg(feature = "prometheus")]
             prometheus_addr: match flags.prometheus_addr {
@@ -108,6 +115,8 @@ impl Settings {
     pub(super) async fn build(self) -> Result<Network, NetworkError> {
         let discovery =
             discovery::Config::builder().with_tags(self.tags).with_bootstrap(self.bootstrap);
+        #[cfg(feature = "mdns")]
+        let discovery = discovery.with_mdns(self.mdns);
         let mut builder = Network::builder(self.network.as_str()).with_discovery(discovery);
         if let Some(secret) = self.network_secret {
             builder = builder.secret(secret);
@@ -354,6 +363,18 @@ mod tests {
         assert_eq!(settings.bootstrap, [node("@c:3")]);
         assert!(settings.log.starts_with("debug"));
         assert!(!format!("{settings:?}").contains("from the file"));
+    }
+
+    #[cfg(feature = "mdns")]
+    #[test]
+    fn multicast_can_be_turned_off() {
+        let mdns = |flag, env: &[(&str, &str)]| {
+            resolve(Flags { mdns: flag, ..Flags::default() }, env).unwrap().mdns
+        };
+        assert!(mdns(None, &[]));
+        assert!(!mdns(None, &[("MOSAIK_MDNS", "false")]));
+        assert!(mdns(Some(true), &[("MOSAIK_MDNS", "false")]));
+        assert!(!mdns(Some(false), &[]));
     }
 
     #[test]

@@ -86,7 +86,7 @@ pub use self::{
 pub use crate::schema::Difference as SchemaDifference;
 use crate::{
     discovery::Discovery,
-    id::{NetworkId, PeerId},
+    id::{NetworkId, PeerId, StreamId},
     random::Random,
     schema::Datum,
     tasks::Tasks,
@@ -191,6 +191,11 @@ impl Streams {
         stream: StreamDef<D>,
     ) -> consumer::Builder<'_, D, consumer::Named<D>> {
         consumer::Builder::new(self).of_datum(stream.stream_id)
+    }
+
+    /// Who consumes what is produced here.
+    pub(crate) fn consumers_of_all(&self) -> Vec<(StreamId, PeerId)> {
+        self.0.registry.consumers()
     }
 
     fn network_id(&self) -> NetworkId {

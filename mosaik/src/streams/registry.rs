@@ -101,6 +101,15 @@ impl Registry {
         Some(handle.core().clone())
     }
 
+    /// The consumers of all streams that are produced here.
+    pub(super) fn consumers(&self) -> Vec<(StreamId, PeerId)> {
+        // Handles are dropped without the lock: each may be the last one meanwhile.
+        let handles: Vec<_> = self.lock().by_stream.values().map(|it| it.handle.clone()).collect();
+        let handles = handles.iter().filter_map(Weak::upgrade);
+        let channels = handles.flat_map(|handle| handle.channels());
+        channels.map(|channel| (*channel.stream_id(), *channel.consumer_id())).collect()
+    }
+
     /// A peer, as producers judge it; none if it is not in the catalog.
     pub(super) fn peer(&self, peer: &PeerId, rtt: Option<Duration>) -> Option<PeerInfo> {
         Some(PeerInfo::new(self.discovery.catalog().get(peer)?.clone(), rtt))

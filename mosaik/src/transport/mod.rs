@@ -51,7 +51,7 @@ pub(crate) use self::{
     error::{MessageError, OpenError, StreamError},
     iroh::Options,
     link::{Clocks, Link},
-    message::{MessageReader, MessageWriter},
+    message::{MessageReader, MessageWriter, decode_message},
     stream::{RecvStream, SendStream},
 };
 pub use self::{close::CloseReason, config::Config, error::DialError, iroh::BindError};

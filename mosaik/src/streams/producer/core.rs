@@ -302,16 +302,17 @@ impl Core {
         Poll::Pending
     }
 
-    /// The subscriber has written what it took before; the next batch for it.
-    pub(super) fn next_batch(&self, cursor: CursorId, batch: &mut Vec<Bytes>) -> Taken {
+    /// The subscriber has written what it took before; the next batch for it. `last`: nothing
+    /// follows.
+    pub(super) fn next_batch(&self, cursor: CursorId, last: bool, batch: &mut Vec<Bytes>) -> Taken {
         let mut state = self.lock();
-        let taken = state.ring.next_batch(cursor, batch);
+        let taken = state.ring.next_batch(cursor, last, batch);
         self.meter.sent.count(taken.frames, taken.payload_bytes);
         self.after_progress(state);
         taken
     }
 
-    /// Whether there is anything that the subscriber has not taken.
+    /// Whether there is anything that the subscriber has not taken, and that is not held back.
     pub(super) fn has_more(&self, cursor: CursorId) -> bool {
         self.lock().ring.has_more(cursor)
     }
