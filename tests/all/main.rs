@@ -7,4 +7,5 @@
 mod discovery;
 mod macros;
 mod network;
+mod sim;
 mod streams;
