@@ -30,6 +30,12 @@ impl Clock {
         Self(Arc::new(move || date + to_delta(start.elapsed())))
     }
 
+    /// Any other one.
+    #[cfg(test)]
+    pub(crate) fn from_fn(date: impl Fn() -> DateTime<Utc> + Send + Sync + 'static) -> Self {
+        Self(Arc::new(date))
+    }
+
     /// This clock, ahead of its date by what `skew` says, in microseconds, or behind it.
     pub(crate) fn skewed(&self, skew: Arc<AtomicI64>) -> Self {
         let right = self.clone();
