@@ -4,7 +4,7 @@ use std::{fmt, sync::Arc};
 
 use crate::{
     discovery::PeerInfo,
-    id::StreamId,
+    id::{StreamId, UniqueId},
     streams::{
         Criteria,
         config::BackoffFactory,
@@ -23,6 +23,8 @@ pub struct ConsumerConfig {
     pub criteria: Criteria,
     /// From whom: all of these must hold.
     pub require: Vec<Require>,
+    /// The share group that it is a member of, if it is.
+    pub group: Option<UniqueId>,
     /// The pauses between attempts; `None` is the default of [`Config`](crate::streams::Config).
     pub backoff: Option<BackoffFactory>,
     /// When the consumer is online.
@@ -35,6 +37,7 @@ impl ConsumerConfig {
             stream_id,
             criteria: Criteria::default(),
             require: Vec::new(),
+            group: None,
             backoff,
             online_when: Arc::new(|condition| condition.minimum_of(0)),
         }
@@ -51,6 +54,7 @@ impl fmt::Debug for ConsumerConfig {
             .field("stream_id", &self.stream_id)
             .field("criteria", &self.criteria)
             .field("require", &self.require.len())
+            .field("group", &self.group)
             .finish_non_exhaustive()
     }
 }
