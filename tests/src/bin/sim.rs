@@ -58,8 +58,8 @@ fn campaign(runs: u64, first: u64, verbose: bool) -> ExitCode {
         total.healed = total.healed.max(outcome.healed);
     });
     println!(
-        "{runs} seeds from {first}: {} failed; {} faults, {} datums received, {} missed at broken \
-         links, {:?} of virtual time, at most {:?} to heal; {:?}",
+        "{runs} seeds from {first}: {} failed; {} faults, {} datums received, {} reported as \
+         missing, {:?} of virtual time, at most {:?} to heal; {:?}",
         failed.len(),
         total.faults,
         total.received,

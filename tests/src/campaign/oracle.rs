@@ -11,25 +11,19 @@ pub struct Place {
     pub stream: usize,
 }
 
-/// What one consumer has of one producer.
-#[derive(Debug, Default)]
-struct Channel {
-    /// The number that comes next; none before the first datum.
-    next: Option<u64>,
-    /// How many times the link between the two may have ended since the last hole.
-    breaks: u32,
-    /// Datums that were reported as missing, and not yet found to be.
-    reported: u64,
-}
-
-/// Nothing may be lost, doubled or reordered between a subscribed consumer and its producer; a
-/// consumer may begin anywhere.
+/// Nothing may be lost without a report, doubled or reordered between a subscribed consumer and its
+/// producer; a consumer may begin anywhere.
 #[derive(Debug, Default)]
 pub struct Oracle {
-    channels: BTreeMap<(Place, Place), Channel>,
+    /// The number that a consumer expects next of a producer.
+    next: BTreeMap<(Place, Place), u64>,
+    /// Datums that were reported as missing, and not yet found to be, by the producer's node.
+    reported: BTreeMap<(Place, usize), u64>,
+    /// What is wrong.
     pub findings: Vec<String>,
+    /// Datums that consumers received.
     pub received: u64,
-    /// Datums that went missing where that is allowed.
+    /// Datums that went missing, with a report.
     pub missed: u64,
 }
 
@@ -37,58 +31,39 @@ impl Oracle {
     /// A consumer received the producer's datum number `n`.
     pub fn received(&mut self, consumer: Place, producer: Place, n: u64) {
         self.received += 1;
-        let channel = self.channels.entry((consumer, producer)).or_default();
-        let next = channel.next.replace(n + 1);
-        let Some(expected) = next else { return };
-        if n < expected {
-            channel.next = Some(expected);
-            let what = if n + 1 == expected { "twice" } else { "late or twice" };
-            self.findings.push(format!("{consumer:?} received {n} of {producer:?} {what}"));
-        } else if n > expected {
-            if channel.allows(n - expected) {
-                self.missed += n - expected;
-            } else {
-                self.findings.push(format!(
-                    "{consumer:?} received {n} of {producer:?}, expected {expected}: lost without \
-                     a word"
-                ));
-            }
+        let reported = self.reported.remove(&(consumer, producer.node)).unwrap_or(0);
+        let Some(next) = self.next.get_mut(&(consumer, producer)) else {
+            self.next.insert((consumer, producer), n + 1);
+            return;
+        };
+        let expected = *next;
+        *next = expected.max(n + 1);
+        let Some(missing) = n.checked_sub(expected) else {
+            let text = format!("{consumer:?} received {n} of {producer:?}, expected {expected}");
+            return self.found(text + ": doubled or out of order");
+        };
+        self.missed += missing;
+        if missing != reported {
+            let text = format!("{consumer:?} received {n} of {producer:?}, expected {expected}");
+            self.found(format!("{text}: {missing} are missing, {reported} were reported"));
         }
     }
 
-    /// The link between two nodes may have ended, or one of them has.
-    pub fn broke(&mut self, a: usize, b: usize) {
-        for ((consumer, producer), channel) in &mut self.channels {
-            if [(a, b), (b, a)].contains(&(consumer.node, producer.node)) {
-                channel.breaks += 1;
-            }
-        }
+    /// A consumer was told that so many datums of a producer on this node are missing before the
+    /// next one.
+    pub fn reported(&mut self, consumer: Place, producer_node: usize, missing: u64) {
+        *self.reported.entry((consumer, producer_node)).or_default() += missing;
     }
 
     /// The number that a consumer expects next of a producer.
     #[must_use]
     pub fn next(&self, consumer: Place, producer: Place) -> Option<u64> {
-        self.channels.get(&(consumer, producer))?.next
+        self.next.get(&(consumer, producer)).copied()
     }
 
+    /// Something else is wrong.
     pub fn found(&mut self, finding: String) {
         self.findings.push(finding);
-    }
-}
-
-impl Channel {
-    /// Whether so many datums may be missing here.
-    ///
-    /// Until streams resume and report gaps, a link that ended is what explains a hole. With that,
-    /// only a report is.
-    fn allows(&mut self, missing: u64) -> bool {
-        if self.reported >= missing {
-            self.reported -= missing;
-            return true;
-        }
-        let explained = self.breaks > 0;
-        self.breaks = self.breaks.saturating_sub(1);
-        explained
     }
 }
 
@@ -118,14 +93,24 @@ mod tests {
     }
 
     #[test]
-    fn a_link_that_ended_explains_one_hole() {
+    fn a_report_explains_as_much_as_it_says_and_no_more() {
+        for (reported, findings) in [(4, 0), (3, 1), (5, 1)] {
+            let mut oracle = Oracle::default();
+            oracle.received(A, B, 0);
+            oracle.reported(A, B.node, reported);
+            oracle.received(A, B, 5);
+            assert_eq!((oracle.findings.len(), oracle.missed), (findings, 4));
+            oracle.received(A, B, 7);
+            assert_eq!(oracle.findings.len(), findings + 1);
+        }
+    }
+
+    #[test]
+    fn a_false_report_is_found() {
         let mut oracle = Oracle::default();
         oracle.received(A, B, 0);
-        oracle.broke(1, 0);
-        oracle.received(A, B, 5);
-        assert!(oracle.findings.is_empty());
-        assert_eq!(oracle.missed, 4);
-        oracle.received(A, B, 7);
+        oracle.reported(A, B.node, 1);
+        oracle.received(A, B, 1);
         assert_eq!(oracle.findings.len(), 1);
     }
 

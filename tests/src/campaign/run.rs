@@ -25,8 +25,6 @@ const SUBSCRIBED_LIMIT: Duration = Duration::from_secs(60);
 const LAST_LIMIT: Duration = Duration::from_secs(60);
 /// How often conditions are looked at.
 const LOOK: Duration = Duration::from_millis(100);
-/// A cut as long as this may end connections; they do after 5 s.
-const BREAKS_AFTER: Duration = Duration::from_secs(4);
 
 /// What came of one seed.
 #[derive(Clone, Debug, Default)]
@@ -39,7 +37,7 @@ pub struct Outcome {
     pub faults: usize,
     /// Datums that consumers received.
     pub received: u64,
-    /// Datums that went missing where that is allowed.
+    /// Datums that went missing, with a report.
     pub missed: u64,
     /// Virtual time.
     pub elapsed: Duration,
@@ -56,21 +54,12 @@ struct Run {
     streams: BTreeMap<usize, Streams>,
     plan: Plan,
     shared: Shared,
-    /// Since when directions between nodes are cut.
-    cut: BTreeMap<(usize, usize), Instant>,
 }
 
 pub async fn run(simulation: Simulation, seed: u64, plan: Plan) -> Outcome {
     let nodes = simulation.nodes(plan.nodes).await;
-    let shared = Shared::new(seed);
-    let mut run = Run {
-        runs: vec![0; plan.nodes],
-        nodes,
-        streams: BTreeMap::new(),
-        plan,
-        shared,
-        cut: BTreeMap::new(),
-    };
+    let shared = Shared::new(seed, nodes.iter().map(|node| node.local().id()).collect());
+    let mut run = Run { runs: vec![0; plan.nodes], nodes, streams: BTreeMap::new(), plan, shared };
     (0..run.nodes.len()).for_each(|node| run.open(node));
     let begun = Instant::now();
     for (at, fault) in run.plan.faults.clone() {
@@ -101,26 +90,10 @@ impl Run {
 
     async fn apply(&mut self, fault: Fault) {
         match fault {
-            Fault::Partition(a, b) => {
-                self.nodes.partition(&[&a, &b]);
-                for (a, b) in a.iter().flat_map(|a| b.iter().map(move |b| (*a, *b))) {
-                    self.cut(a, b);
-                    self.cut(b, a);
-                }
-            }
-            Fault::Cut { from, to } => {
-                self.nodes.cut(from, to);
-                self.cut(from, to);
-            }
-            Fault::Mend { from, to } => {
-                self.nodes.mend(from, to);
-                self.mended(from, to);
-            }
-            Fault::Heal => {
-                self.nodes.heal();
-                let cut: Vec<_> = self.cut.keys().copied().collect();
-                cut.into_iter().for_each(|(from, to)| self.mended(from, to));
-            }
+            Fault::Partition(a, b) => self.nodes.partition(&[&a, &b]),
+            Fault::Cut { from, to } => self.nodes.cut(from, to),
+            Fault::Mend { from, to } => self.nodes.mend(from, to),
+            Fault::Heal => self.nodes.heal(),
             Fault::Link { from, to, quality } => self.nodes.set_link(from, to, quality),
             Fault::Links(quality) => self.nodes.set_links(quality),
             Fault::Crash(node) => self.crash(node),
@@ -143,18 +116,6 @@ impl Run {
     fn crash(&mut self, node: usize) {
         self.nodes.crash(node);
         self.streams.remove(&node);
-        (0..self.nodes.len()).for_each(|other| self.shared.oracle().broke(node, other));
-    }
-
-    fn cut(&mut self, from: usize, to: usize) {
-        self.cut.entry((from, to)).or_insert_with(Instant::now);
-    }
-
-    fn mended(&mut self, from: usize, to: usize) {
-        let Some(since) = self.cut.remove(&(from, to)) else { return };
-        if since.elapsed() >= BREAKS_AFTER {
-            self.shared.oracle().broke(from, to);
-        }
     }
 
     /// Ends all faults, and looks whether all is well again. Says how long that took.

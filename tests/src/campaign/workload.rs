@@ -7,12 +7,19 @@ use std::{
 };
 
 use mosaik::{
-    Network,
-    streams::{Consumer, Producer},
+    Network, PeerId,
+    streams::{Consumer, Producer, consumer::Event},
 };
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 use serde::{Deserialize, Serialize};
-use tokio::{sync::watch, task::JoinSet, time::sleep};
+use tokio::{
+    sync::{
+        broadcast::{self, error::TryRecvError},
+        watch,
+    },
+    task::JoinSet,
+    time::sleep,
+};
 
 use super::{
     oracle::{Oracle, Place},
@@ -56,15 +63,18 @@ pub struct Shared {
     oracle: Arc<Mutex<Oracle>>,
     phase: watch::Sender<Phase>,
     sent: Arc<Mutex<BTreeMap<Place, Sent>>>,
+    /// The nodes, by their places.
+    ids: Arc<Vec<PeerId>>,
     seed: u64,
 }
 
 impl Shared {
-    pub fn new(seed: u64) -> Self {
+    pub fn new(seed: u64, ids: Vec<PeerId>) -> Self {
         Self {
             oracle: Arc::default(),
             phase: watch::Sender::new(Phase::Send),
             sent: Arc::default(),
+            ids: Arc::new(ids),
             seed,
         }
     }
@@ -83,6 +93,26 @@ impl Shared {
 
     fn sent_by(&self) -> MutexGuard<'_, BTreeMap<Place, Sent>> {
         self.sent.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What a consumer was told before the datum that it has just received.
+    fn take_reports(&self, consumer: Place, events: &mut broadcast::Receiver<Event>) {
+        loop {
+            match events.try_recv() {
+                Ok(Event::Gap(gap)) => {
+                    let node = self.ids.iter().position(|id| *id == gap.producer);
+                    // A producer that was started anew counts from the beginning.
+                    if let (Some(node), Some(missed)) = (node, gap.missed) {
+                        self.oracle().reported(consumer, node, missed);
+                    }
+                }
+                Ok(_) => {}
+                Err(TryRecvError::Lagged(events)) => {
+                    self.oracle().found(format!("{consumer:?} is {events} events behind"));
+                }
+                Err(_) => return,
+            }
+        }
     }
 
     /// By the seed and the place alone.
@@ -161,7 +191,9 @@ async fn produce(place: Place, producer: Arc<Producer<Numbered>>, plan: Stream, 
 
 async fn consume(place: Place, mut consumer: Consumer<Numbered>, shared: Shared) {
     let mut rng = shared.rng(Place { run: place.run + 1000, ..place });
+    let mut events = consumer.events();
     while let Some(Numbered { node, run, n, .. }) = consumer.recv().await {
+        shared.take_reports(place, &mut events);
         let producer = Place { node: node as usize, run, stream: place.stream };
         shared.oracle().received(place, producer, n);
         // Now and then it is slow, but not slower than its producers on the whole.
