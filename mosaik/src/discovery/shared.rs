@@ -2,6 +2,7 @@
 //! for a few lines, and the channels through which its changes are told.
 
 use std::{
+    collections::BTreeSet,
     fmt,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -28,6 +29,7 @@ use super::{
     entry::{PeerEntry, RawEntry, SignedPeerEntry},
     error::Error,
     event::Event,
+    meter::Counts,
     refusal::{Refusal, Refusals},
     skew::{ClockSkew, Skews},
     version::{PeerEntryVersion, date, micros, span_micros},
@@ -62,6 +64,7 @@ pub(super) struct Shared {
     catalog: watch::Sender<Catalog>,
     events: broadcast::Sender<Event>,
     refusals: Arc<Refusals>,
+    pub(super) counts: Counts,
     /// A sync has been completed since this node last was without neighbours: it knows what its
     /// part of the network knows.
     established: AtomicBool,
@@ -110,6 +113,7 @@ impl Shared {
             state: Mutex::new(Guarded { state, index: StreamIndex::default() }),
             events: broadcast::Sender::new(config.events_backlog),
             refusals: Arc::default(),
+            counts: Counts::default(),
             established: AtomicBool::new(false),
             edited: Notify::new(),
             on_notice: Box::new(on_notice),
@@ -177,6 +181,7 @@ impl Shared {
                 self.catalog.send_replace(guard.state.catalog());
             }
             for event in events(&effects) {
+                self.counts.told(event);
                 // Nobody listening is fine.
                 let _ = self.events.send(event.clone());
             }
@@ -259,6 +264,10 @@ impl Shared {
     pub(super) fn used_peers(&self) -> Vec<EndpointAddr> {
         let Guarded { state, index } = &*self.lock();
         state.used_peers(index)
+    }
+
+    pub(super) fn followed_streams(&self) -> BTreeSet<StreamId> {
+        self.lock().index.followed()
     }
 
     pub(super) fn superseded(&self) -> &CancellationToken {

@@ -156,11 +156,6 @@ impl RawEntry {
             .map(PeerEntry::from_body)
             .map_err(|_| Refusal::Malformed)
     }
-
-    /// How many bytes this takes in a message, at most.
-    pub(crate) fn weight(&self) -> usize {
-        self.bytes.len() + 256
-    }
 }
 
 fn verify_signature(
