@@ -8,4 +8,5 @@ mod discovery;
 mod macros;
 mod metrics;
 mod network;
+mod sim;
 mod streams;
