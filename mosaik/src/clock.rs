@@ -23,6 +23,12 @@ impl Clock {
         Self(Arc::new(move || date + to_delta(start.elapsed())))
     }
 
+    /// Any other one.
+    #[cfg(test)]
+    pub(crate) fn from_fn(date: impl Fn() -> DateTime<Utc> + Send + Sync + 'static) -> Self {
+        Self(Arc::new(date))
+    }
+
     pub(crate) fn now(&self) -> DateTime<Utc> {
         (self.0)()
     }

@@ -7,7 +7,11 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use super::{
-    catalog::Input, entry::RawEntry, refusal::Refusal, shared::Shared, version::PeerEntryVersion,
+    catalog::{Input, SyncItem, Want},
+    entry::RawEntry,
+    refusal::Refusal,
+    shared::Shared,
+    version::PeerEntryVersion,
 };
 use crate::{id::PeerId, schema, transport::CloseReason};
 
@@ -47,6 +51,21 @@ impl HelloSections {
         let local = self.shared.local();
         let lacks = offer.known != Some(local.update_version());
         Ok(encode(&lacks.then(|| local.to_raw())))
+    }
+
+    /// What proves to a peer that there is a newer run of it: the newest record of it here.
+    pub(crate) fn newer_run(&self, peer: &PeerId) -> Bytes {
+        let want = Want { peer: *peer, version: None };
+        let item = self.shared.read(|state| state.item(&want));
+        item.map(|item| encode(&item)).unwrap_or_default()
+    }
+
+    /// A peer shows what is to prove that there is a newer run of this node.
+    pub(crate) fn hear_of_newer_run(&self, proof: &[u8]) {
+        if let Ok(item) = schema::decode_prefix::<SyncItem>(proof) {
+            // Refused as every record of the own id, after it was looked at.
+            let _ = self.shared.take(item);
+        }
     }
 
     /// Takes in the peer's entry.
@@ -94,11 +113,7 @@ mod tests {
     use super::*;
     use crate::{
         clock::Clock,
-        discovery::{
-            beat::Raw,
-            catalog::{Merged, SyncItem},
-            config::Config,
-        },
+        discovery::{beat::Raw, catalog::Merged, config::Config},
     };
 
     fn hello(node: &Arc<Shared>) -> HelloSections {
@@ -111,7 +126,7 @@ mod tests {
         let start = crate::discovery::version::micros(clock.now());
         let address = key.public().into();
         let shared =
-            Shared::new(network.into(), key, clock, &Config::default(), start, address, |_, _| {});
+            Shared::new(network.into(), key, clock, &Config::default(), start, address, |_| {});
         Arc::new(shared.unwrap())
     }
 

@@ -1,6 +1,8 @@
 //! The task that owns a node's place in the gossip: it drives the protocol value, announces,
 //! syncs, heals and purges.
 
+mod fetches;
+mod notices;
 mod syncs;
 mod upkeep;
 
@@ -19,29 +21,36 @@ use tokio::{
 
 use super::{
     beat::Raw,
-    catalog::{Effects, Merged, SyncItem},
+    catalog::{Merged, State, SyncItem},
     config::Config,
     derived::gossip_topic,
+    entry::SignedPeerEntry,
     gossip::{Announcement, Due, Effect, Overlay, Schedule},
+    incarnation::Incarnation,
     neighbors::{Heard, Inbound, Neighbors},
+    purged::Purged,
     reach::Reach,
-    shared::Shared,
+    shared::{Notice, Shared},
     sync::Learned,
 };
 use crate::{
     id::PeerId,
     random::Random,
     tasks::Tasks,
-    transport::{Link, LinkEvent},
+    transport::{CloseReason, Link, LinkEvent},
 };
 
 /// How long a sync with a new contact waits: if it becomes a neighbour, one sync does for both.
 const SYNC_DELAY: Duration = Duration::from_secs(1);
 /// How much longer the side with the greater id leaves it to the other to begin.
 const SYNC_TURN: Duration = Duration::from_millis(500);
-/// How soon an entry is asked for that a beat told of; one that is under way comes sooner.
-const MISSING_DELAY: Duration = Duration::from_millis(200);
+/// The largest entry that is gossiped, encoded, in bytes. Of a larger one its beat tells, and
+/// whoever lacks it fetches it.
+const GOSSIPED_ENTRY_BYTES: usize = 3 * 1024;
 
+pub(super) use syncs::answer_sync;
+
+use fetches::Fetches;
 use syncs::Syncs;
 use upkeep::Recurring;
 
@@ -58,6 +67,8 @@ pub(super) enum Command {
     Synced(PeerId, Learned),
     /// A peer began a sync, and it is over; it brought news of these peers.
     SyncedBy(PeerId, Learned),
+    /// An attempt to get a peer's entry from a neighbour is over.
+    Fetched { peer: PeerId, from: PeerId, fetched: bool },
     /// Say goodbye; answered when it was heard.
     Depart(oneshot::Sender<()>),
 }
@@ -68,7 +79,7 @@ pub(super) struct Inputs {
     pub(super) inbound: mpsc::Receiver<Inbound>,
     pub(super) links: broadcast::Receiver<LinkEvent>,
     pub(super) addresses: watch::Receiver<EndpointAddr>,
-    pub(super) starts: mpsc::Receiver<(PeerId, u64)>,
+    pub(super) notices: mpsc::Receiver<Notice>,
 }
 
 pub(super) struct Worker {
@@ -76,14 +87,16 @@ pub(super) struct Worker {
     reach: Reach,
     random: Random,
     tasks: Tasks,
-    announce_interval: Duration,
     announce_jitter: f64,
+    incarnation: Incarnation,
     overlay: Overlay,
     neighbors: Neighbors,
     schedule: Schedule,
     healing: Recurring,
     random_syncs: Recurring,
     syncs: Syncs,
+    fetches: Fetches,
+    purged: Purged,
     /// Whom a source has named, and where.
     candidates: BTreeMap<PeerId, EndpointAddr>,
     contacting: HashSet<PeerId>,
@@ -107,9 +120,11 @@ impl Worker {
             schedule: Schedule::new(now + random.jittered(config.announce_interval, jitter)),
             healing: Recurring::new(now, upkeep::HEAL_INTERVAL),
             random_syncs: Recurring::new(now, syncs::INTERVAL),
-            announce_interval: config.announce_interval,
             announce_jitter: jitter,
+            incarnation: Incarnation::new(now),
             syncs: Syncs::default(),
+            fetches: Fetches::default(),
+            purged: Purged::default(),
             candidates: BTreeMap::new(),
             contacting: HashSet::new(),
             shared,
@@ -119,7 +134,8 @@ impl Worker {
         }
     }
 
-    /// Runs until the owner is cancelled, or the node has departed.
+    /// Runs until the owner is cancelled, or the node has departed, or it has given way to a newer
+    /// run of itself.
     pub(super) async fn run(mut self, mut inputs: Inputs) {
         loop {
             let deadline = self.next_deadline();
@@ -134,8 +150,10 @@ impl Worker {
                 }
                 Some(inbound) = inputs.inbound.recv() => self.inbound(inbound),
                 Ok(event) = inputs.links.recv() => self.link(event),
-                Some((peer, start)) = inputs.starts.recv() => {
-                    self.reach.transport.saw_incarnation(&peer, start);
+                Some(notice) = inputs.notices.recv() => {
+                    if !self.notice(notice) {
+                        return;
+                    }
                 }
                 () = self.shared.edited.notified() => self.schedule.prompt(Instant::now()),
                 Ok(()) = inputs.addresses.changed() => {
@@ -172,6 +190,7 @@ impl Worker {
                 self.syncs.ended_by(peer, now);
                 self.pass_on(&learned, now);
             }
+            Command::Fetched { peer, from, fetched } => self.fetched(peer, from, fetched),
             Command::Depart(_) => {}
         }
     }
@@ -183,7 +202,7 @@ impl Worker {
             None => {}
             Some(Heard::Disconnected) => self.overlay.disconnected(from, now),
             Some(Heard::Frame(frame)) => {
-                let (mut missing, mut is_counted) = (false, false);
+                let (mut missing, mut is_counted) = (None, false);
                 let shared = &self.shared;
                 let judge = |announcement| {
                     let item = match announcement {
@@ -192,7 +211,9 @@ impl Worker {
                         Announcement::Departure(raw) => SyncItem::Departure(raw),
                     };
                     let merged = shared.take_announced(item);
-                    missing = matches!(merged, Ok(Merged::Missing(_)));
+                    if let Ok(Merged::Missing(peer)) = merged {
+                        missing = Some(peer);
+                    }
                     is_counted = merged.is_err();
                     merged.map(|_| ())
                 };
@@ -200,8 +221,8 @@ impl Worker {
                 if !is_counted {
                     let _ = self.shared.counted(outcome);
                 }
-                if missing {
-                    self.syncs.want(from, now + MISSING_DELAY);
+                if let Some(peer) = missing {
+                    self.fetch(peer, from);
                 }
             }
         }
@@ -212,9 +233,13 @@ impl Worker {
             LinkEvent::Up(link) => {
                 let at = Instant::now() + SYNC_DELAY + self.turn(&link.peer());
                 self.syncs.want(link.peer(), at);
+                self.compare_clocks(&link);
             }
             LinkEvent::Down { peer, reason } => {
                 tracing::debug!(peer = %peer.fmt_short(), %reason, "a link went down");
+                if reason == CloseReason::Superseded {
+                    self.doubted_by(peer);
+                }
             }
         }
     }
@@ -242,7 +267,7 @@ impl Worker {
     fn pass_on(&mut self, learned: &[PeerId], now: Instant) {
         for peer in learned {
             if let Some(entry) = self.shared.read(|state| state.record(peer)) {
-                self.overlay.announce(&Announcement::Entry(entry.to_raw()), now);
+                self.announce_entry(&entry, now);
             }
         }
     }
@@ -254,15 +279,16 @@ impl Worker {
             // Not at once if the clock stands still: the date and the timer are different clocks.
             Instant::now() + Duration::from_micros(left.clamp(1000, 3_600_000_000))
         });
-        let soonest = [self.overlay.next_timer(), self.syncs.next(), expiry].into_iter().flatten();
+        let soonest = [self.overlay.next_timer(), self.syncs.next(), self.purged.next(), expiry];
+        let soonest = soonest.into_iter().flatten();
         soonest.chain(fixed).min().unwrap_or(self.healing.at)
     }
 
     fn tick(&mut self) {
         let now = Instant::now();
         self.overlay.tick(now);
-        let date = self.shared.now();
-        self.shared.change(|state, effects: &mut Effects| state.purge(date, effects));
+        self.purge(now);
+        self.retry_purged(now);
         if self.healing.is_due(now, &self.random) {
             self.heal(now);
         }
@@ -315,16 +341,29 @@ impl Worker {
     fn announce(&mut self, now: Instant) {
         let version = self.shared.read(|state| state.local().update_version());
         let has_neighbors = !self.overlay.neighbors().is_empty();
-        let interval = || self.random.jittered(self.announce_interval, self.announce_jitter);
+        let interval = || {
+            let interval = self.shared.read(State::announce_interval);
+            self.random.jittered(interval, self.announce_jitter)
+        };
         let Some(due) = self.schedule.due(now, version, has_neighbors, interval) else { return };
         let local = self.shared.local();
-        let beat = local.beat().cloned().map(Raw::from).map(Announcement::Beat);
-        // An entry too large for gossip is told of by its beat, and fetched.
-        if due == Due::Entry && self.overlay.announce(&Announcement::Entry(local.to_raw()), now) {
-            return;
+        match due {
+            Due::Entry => self.announce_entry(&local, now),
+            Due::Beat => self.announce_beat(&local, now),
         }
-        if let Some(beat) = beat {
-            self.overlay.announce(&beat, now);
+    }
+
+    /// An entry too large for gossip is told of by its beat, and fetched.
+    fn announce_entry(&mut self, entry: &SignedPeerEntry, now: Instant) {
+        let is_small = entry.encoded_len() <= GOSSIPED_ENTRY_BYTES;
+        if !is_small || !self.overlay.announce(&Announcement::Entry(entry.to_raw()), now) {
+            self.announce_beat(entry, now);
+        }
+    }
+
+    fn announce_beat(&mut self, entry: &SignedPeerEntry, now: Instant) {
+        if let Some(beat) = entry.beat() {
+            self.overlay.announce(&Announcement::Beat(Raw::from(beat.clone())), now);
         }
     }
 
@@ -357,22 +396,5 @@ impl Worker {
                 },
             }
         }
-    }
-}
-
-/// Answers a sync that a peer began, and tells the worker.
-pub(super) async fn answer_sync(
-    shared: &Shared,
-    commands: &mpsc::Sender<Command>,
-    link: Link,
-    send: crate::transport::SendStream,
-    recv: crate::transport::RecvStream,
-) {
-    let peer = link.peer();
-    match super::sync::accept(shared, &link, send, recv).await {
-        Ok(learned) => {
-            let _ = commands.send(Command::SyncedBy(peer, learned)).await;
-        }
-        Err(error) => tracing::debug!(%peer, %error, "a sync that a peer began failed"),
     }
 }

@@ -15,7 +15,7 @@ use crate::{
     random::Random,
     streams::{self, Streams, StreamsParts},
     tasks::Tasks,
-    transport::{self, Options, Parts, Transport, sim::SimNet},
+    transport::{self, CloseReason, Options, Parts, Transport, sim::SimNet},
 };
 
 /// Gathers what a [`Network`] is built with; see its methods for the defaults.
@@ -82,7 +82,7 @@ impl NetworkBuilder {
         self
     }
 
-    /// Where the node keeps what outlives it: its key, with mode 0600. The directory is created if
+    /// Where the node keeps what outlives it: its key, with mode 0600, and when it last started. The directory is created if
     /// it is missing, and belongs to one running node at a time.
     pub fn data_dir(mut self, path: impl Into<PathBuf>) -> Self {
         self.config.data_dir = Some(path.into());
@@ -140,10 +140,11 @@ impl NetworkBuilder {
         let secret_key = secret_key(&config, data_dir.as_ref(), &random)?;
         let clock = sim.as_ref().map_or_else(Clock::system, |(_, clock)| clock.clone());
         let tasks = Tasks::new();
+        let now = u64::try_from(clock.now().timestamp_micros()).unwrap_or(0);
         let parts = Parts {
             network: network_id,
             secret_key: secret_key.clone(),
-            start: u64::try_from(clock.now().timestamp_micros()).unwrap_or(0),
+            start: data_dir.as_ref().map_or(Ok(now), |data_dir| data_dir.start(now))?,
             config: config.transport.clone(),
             clock: clock.clone(),
             random: random.clone(),
@@ -203,9 +204,19 @@ fn say_goodbye(
 ) {
     let (all, leaving) = (tasks.clone(), leaving.token().clone());
     tasks.spawn_uncancelled("network.goodbye", async move {
-        leaving.cancelled().await;
-        stream_tasks.cancel();
-        discovery.depart().await;
+        let data_dir = data_dir.map(Arc::new);
+        tokio::select! {
+            () = leaving.cancelled() => {
+                stream_tasks.cancel();
+                discovery.depart().await;
+            }
+            () = discovery.superseded().cancelled() => {
+                // Not a word to anybody: another one speaks under this id.
+                stream_tasks.cancel();
+                transport.close_links(CloseReason::Superseded);
+            }
+            () = keep_starts(&all, &transport, data_dir.as_ref()) => {}
+        }
         transport.close().await;
         all.cancel();
         // The directory is free for the next run once nothing of this one is left to say.
@@ -213,9 +224,26 @@ fn say_goodbye(
     });
 }
 
-/// Nothing of the machine may show in a simulation: no directory, no names that are resolved.
+/// Writes down every further start that the node takes; never ends.
+async fn keep_starts(tasks: &Tasks, transport: &Transport, data_dir: Option<&Arc<DataDir>>) {
+    let mut starts = transport.starts();
+    if let Some(data_dir) = data_dir {
+        while starts.changed().await.is_ok() {
+            let (start, data_dir) = (*starts.borrow_and_update(), data_dir.clone());
+            let kept = tasks.blocking("network.start", move || data_dir.keep_start(start)).await;
+            if let Some(Err(error)) = kept {
+                tracing::warn!(%error, "the node's start is not kept");
+            }
+        }
+    }
+    std::future::pending().await
+}
+
+/// Nothing of the machine may show in a simulation: no directory, no multicast, no names that are
+/// resolved.
 fn keep_to_the_simulation(discovery: &mut discovery::Config) {
     discovery.local = false;
+    discovery.mdns = false;
     discovery.bootstrap_hosts.clear();
 }
 

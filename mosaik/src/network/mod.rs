@@ -105,6 +105,21 @@ impl Network {
         self.leave().await;
     }
 
+    /// Waits until the node has stopped: `Ok` when it was shut down or dropped. The future may
+    /// outlive the network. Cancel safe.
+    ///
+    /// # Errors
+    /// [`Error::Superseded`] if it has stopped by itself, because another node with the same key has
+    /// started later. Everything that was created from the network has ended then.
+    pub fn closed(&self) -> impl Future<Output = Result<(), Error>> + Send + 'static + use<> {
+        let stopped = self.tasks.token().clone();
+        let superseded = self.discovery.superseded().clone();
+        async move {
+            stopped.cancelled().await;
+            if superseded.is_cancelled() { Err(Error::Superseded) } else { Ok(()) }
+        }
+    }
+
     /// What [`Network::shutdown`] does, for whoever does not own the node; it begins when the
     /// future is first polled.
     pub(crate) fn leave(&self) -> impl Future<Output = ()> + use<> {

@@ -4,7 +4,10 @@ use std::{borrow::Cow, error::Error, fmt, sync::Arc};
 
 use bytes::BytesMut;
 
-use crate::schema::{self, Datum, Payload, Schema, schema_of};
+use crate::{
+    discovery::Description,
+    schema::{self, Datum, Payload, Schema, schema_of},
+};
 
 /// A datum that could not be encoded, or bytes that are no datum. Shared and comparable by text.
 #[derive(Clone)]
@@ -93,6 +96,11 @@ impl<D> Codec<D> {
     /// What the type looks like on the wire; `None` for an opaque encoding.
     pub(super) fn schema(&self) -> Option<Arc<Schema>> {
         (self.schema)()
+    }
+
+    /// What is told to peers that ask for the stream.
+    pub(super) fn description(&self) -> Description {
+        Description::new(self.intent()).with_schema(self.schema())
     }
 
     /// The name of the type, for people to read.

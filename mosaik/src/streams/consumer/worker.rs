@@ -25,6 +25,8 @@ pub(super) enum Report {
     Channel { number: u64, channel: Option<ChannelInfo> },
     /// The subscription's producer announces the stream no more, and its data have ended.
     Ended { number: u64 },
+    /// The distance to a producer was measured, as far as it can be.
+    Measured(PeerId),
 }
 
 #[derive(Debug)]
@@ -41,6 +43,8 @@ pub(super) struct Worker {
     tasks: Tasks,
     reports: mpsc::UnboundedReceiver<Report>,
     subscriptions: HashMap<PeerId, Subscribed>,
+    /// Producers to which the distance is measured before they are judged.
+    measured: HashMap<PeerId, PeerEntry>,
     channels: BTreeMap<u64, ChannelInfo>,
     next_number: u64,
 }
@@ -58,6 +62,7 @@ impl Worker {
             tasks,
             reports,
             subscriptions: HashMap::new(),
+            measured: HashMap::new(),
             channels: BTreeMap::new(),
             next_number: 0,
         }
@@ -79,8 +84,9 @@ impl Worker {
 
     fn apply(&mut self, delta: PeerDelta) {
         match delta {
-            PeerDelta::Added(entry) | PeerDelta::Updated(entry) => self.judge(entry),
+            PeerDelta::Added(entry) | PeerDelta::Updated(entry) => self.measure_and_judge(entry),
             PeerDelta::Removed(peer) => {
+                self.measured.remove(&peer);
                 self.core.set_refusal(peer, None);
                 // What it has sent before can still be read; it is not asked again.
                 if let Some(subscribed) = self.subscriptions.get(&peer) {
@@ -90,10 +96,33 @@ impl Worker {
         }
     }
 
-    /// A producer is there or has changed: is it one for us?
+    /// A producer is there or has changed. Conditions may ask how far away it is, so that is
+    /// learnt first.
+    fn measure_and_judge(&mut self, entry: PeerEntry) {
+        let discovery = &self.means.discovery;
+        let matters = discovery.has_max_rtt() || !self.core.config.require.is_empty();
+        let peer = *entry.id();
+        if !matters || discovery.rtt(&peer).is_some() {
+            self.measured.remove(&peer);
+            return self.judge(entry);
+        }
+        let address = entry.address().clone();
+        if self.measured.insert(peer, entry).is_none() {
+            let (discovery, reports) = (discovery.clone(), self.means.reports.clone());
+            self.tasks.spawn("streams.consumer.measure", async move {
+                discovery.probe(address).await;
+                let _ = reports.send(Report::Measured(peer));
+            });
+        }
+    }
+
+    /// Is this producer one for us?
     fn judge(&mut self, entry: PeerEntry) {
         let peer = *entry.id();
-        let rtt = self.means.transport.link(&peer).and_then(|link| link.rtt());
+        let rtt = self.means.discovery.rtt(&peer);
+        if self.means.discovery.is_too_far(rtt) {
+            return self.cut(&peer);
+        }
         if !self.core.config.accepts(&PeerInfo::new(entry.clone(), rtt)) {
             return self.cut(&peer);
         }
@@ -135,6 +164,12 @@ impl Worker {
             subscriptions.values().any(|subscribed| subscribed.number == number)
         };
         match report {
+            Report::Measured(peer) => {
+                if let Some(entry) = self.measured.remove(&peer) {
+                    self.judge(entry);
+                }
+                return;
+            }
             // What a subscription said before it was cut does not count any more.
             Report::Channel { number, .. } if !current(number, &self.subscriptions) => return,
             Report::Channel { number, channel: Some(channel) } => {
