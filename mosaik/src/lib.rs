@@ -28,7 +28,8 @@
 //! - [`Network`] is a node's place in a network; everything is reached from it.
 //! - [`discovery`] knows who else is there.
 //! - [`streams`] carry typed data from producers to consumers, without loss.
-//! - `#[mosaik::main]` makes a program of it, `#[mosaik::network_test]` a test.
+//! - `#[mosaik::main]` makes a program of it, `#[mosaik::network_test]` a test; [`testing`] has
+//!   faults for that.
 //!
 //! The chapters of the [`guide`] go into each.
 
@@ -52,6 +53,7 @@ mod runtime;
 mod schema;
 pub mod streams;
 mod tasks;
+pub mod testing;
 mod transport;
 
 pub use bytes::{Bytes, BytesMut};

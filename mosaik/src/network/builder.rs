@@ -6,12 +6,12 @@ use iroh::{RelayMode, SecretKey};
 
 use super::{
     Network, admission::Gate, config::NetworkConfig, error::Error, identity::DataDir,
-    local::LocalNode,
+    local::LocalNode, simulated::Simulated,
 };
 use crate::{
     clock::Clock,
     discovery::{self, Discovery, DiscoveryParts},
-    id::NetworkId,
+    id::{NetworkId, PeerId},
     random::Random,
     streams::{self, Streams, StreamsParts},
     tasks::Tasks,
@@ -24,7 +24,7 @@ use crate::{
 pub struct NetworkBuilder {
     config: NetworkConfig,
     secret: Option<Vec<u8>>,
-    sim: Option<(SimNet, Clock)>,
+    sim: Option<Simulated>,
 }
 
 impl NetworkBuilder {
@@ -114,8 +114,19 @@ impl NetworkBuilder {
     }
 
     /// Puts the node on a simulated network.
-    pub(crate) fn simulated(mut self, net: &SimNet, clock: Clock) -> Self {
-        self.sim = Some((net.clone(), clock));
+    pub(crate) fn simulated(self, net: &SimNet, date: Clock) -> Self {
+        self.at(Simulated::new(net, date))
+    }
+
+    /// Gives the node its place in a simulation.
+    pub(super) fn at(mut self, place: Simulated) -> Self {
+        self.sim = Some(place);
+        self
+    }
+
+    /// Adds nodes to begin with.
+    pub(super) fn with_acquaintances(mut self, others: Vec<PeerId>) -> Self {
+        self.config.discovery = self.config.discovery.with_bootstrap(others);
         self
     }
 
@@ -127,7 +138,9 @@ impl NetworkBuilder {
     /// # Errors
     /// See [`Error`]: nothing was started then.
     pub async fn build(self) -> Result<Network, Error> {
+        let again = self.sim.is_some().then(|| Self { sim: None, ..self.clone() });
         let Self { config, secret, sim } = self;
+        let sim = sim.map(Simulated::taken);
         let name = config.network_id.ok_or(Error::MissingNetworkId)?;
         let network_id = secret.map_or(name, |secret| name.derive(secret));
         let mut discovery_config = config.discovery.clone().build()?;
@@ -136,9 +149,10 @@ impl NetworkBuilder {
         }
         let streams_config = config.streams.clone().build()?;
         let data_dir = config.data_dir.as_deref().map(DataDir::open).transpose()?;
-        let random = sim.as_ref().map_or_else(Random::from_system, |(net, _)| net.random().clone());
+        let random =
+            sim.as_ref().map_or_else(Random::from_system, |sim| sim.net().random().clone());
         let secret_key = secret_key(&config, data_dir.as_ref(), &random)?;
-        let clock = sim.as_ref().map_or_else(Clock::system, |(_, clock)| clock.clone());
+        let clock = sim.as_ref().map_or_else(Clock::system, Simulated::clock);
         let tasks = Tasks::new();
         let now = u64::try_from(clock.now().timestamp_micros()).unwrap_or(0);
         let parts = Parts {
@@ -151,7 +165,7 @@ impl NetworkBuilder {
             tasks: tasks.clone(),
         };
         let transport = match &sim {
-            Some((net, _)) => Transport::simulated(parts, net),
+            Some(sim) => Transport::simulated(parts, sim.net()),
             None => Transport::bind(parts, options(&config, &secret_key)).await?,
         };
         let discovery = Discovery::start(DiscoveryParts {
@@ -185,8 +199,9 @@ impl NetworkBuilder {
         transport.listen();
         let leaving = Tasks::new();
         say_goodbye(&tasks, &leaving, stream_tasks, discovery.clone(), transport.clone(), data_dir);
+        let again = again.map(|builder| builder.with_secret_key(secret_key.clone()));
+        let sim = sim.zip(again).map(|(sim, builder)| sim.built_by(builder));
         let local = LocalNode::new(network_id, secret_key, transport);
-        let sim = sim.map(|(net, _)| net);
         tracing::info!(node = %local.id().fmt_short(), "the node is up");
         Ok(Network { local, discovery, streams, tasks, leaving, sim })
     }
@@ -206,6 +221,8 @@ fn say_goodbye(
     tasks.spawn_uncancelled("network.goodbye", async move {
         let data_dir = data_dir.map(Arc::new);
         tokio::select! {
+            // Cancelled without having been told to leave, it has crashed.
+            () = all.token().cancelled() => return,
             () = leaving.cancelled() => {
                 stream_tasks.cancel();
                 discovery.depart().await;

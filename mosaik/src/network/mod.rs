@@ -6,11 +6,13 @@ mod config;
 mod error;
 mod identity;
 mod local;
+mod simulated;
 
 use std::fmt;
 
 #[cfg(feature = "main")]
 pub(crate) use self::identity::read_key;
+pub(crate) use self::simulated::Simulated;
 pub use self::{
     builder::NetworkBuilder,
     config::NetworkConfig,
@@ -19,9 +21,7 @@ pub use self::{
 };
 pub use crate::transport::{BindError, CloseReason, Config as TransportConfig};
 
-use crate::{
-    discovery::Discovery, id::NetworkId, streams::Streams, tasks::Tasks, transport::sim::SimNet,
-};
+use crate::{discovery::Discovery, id::NetworkId, streams::Streams, tasks::Tasks};
 
 /// A node's membership in one network.
 ///
@@ -50,7 +50,7 @@ pub struct Network {
     tasks: Tasks,
     /// Cancelled to begin the goodbye.
     leaving: Tasks,
-    sim: Option<SimNet>,
+    sim: Option<Simulated>,
 }
 
 impl Network {
@@ -130,7 +130,22 @@ impl Network {
         }
     }
 
-    pub(crate) fn sim(&self) -> Option<&SimNet> {
+    /// Ends all tasks at once: nobody is told.
+    pub(crate) fn die(&self) {
+        self.tasks.cancel();
+    }
+
+    /// Waits until no task is left.
+    pub(crate) async fn ended(&self) {
+        self.tasks.ended().await;
+    }
+
+    #[cfg(test)]
+    pub(crate) fn sim(&self) -> Option<&crate::transport::sim::SimNet> {
+        self.sim.as_ref().map(Simulated::net)
+    }
+
+    pub(crate) fn simulated(&self) -> Option<&Simulated> {
         self.sim.as_ref()
     }
 

@@ -2,20 +2,10 @@
 
 use std::{net::Ipv4Addr, vec};
 
-use chrono::{DateTime, TimeDelta};
 use futures::future::{join_all, try_join_all};
 
-use crate::{
-    Network,
-    clock::Clock,
-    discovery,
-    id::NetworkId,
-    network::NetworkBuilder,
-    transport::sim::{SimConfig, SimNet},
-};
-
-/// The date at which simulations begin, in days since 1970: 1 January 2026.
-const FIRST_DAY: i64 = 20_454;
+use super::simulation::Simulation;
+use crate::{Network, discovery, id::NetworkId, network::NetworkBuilder};
 
 /// The nodes that have not been handed to a parameter yet; all know each other.
 #[derive(Debug)]
@@ -35,31 +25,11 @@ impl Nodes {
 
     /// Nodes on a simulated transport.
     pub(super) async fn simulated(count: usize, seed: u64) -> Self {
-        let net = SimNet::new(seed, SimConfig::default());
-        let clock = Clock::starting_at(DateTime::UNIX_EPOCH + TimeDelta::days(FIRST_DAY));
-        // By the seed alone: the id goes into every hash and signature of the run.
-        let id = NetworkId::from(format!("simulated {seed}").as_str());
-        let builder = Network::builder(id).simulated(&net, clock);
-        Self::start(vec![builder; count]).await
+        Self::start(vec![Simulation::new(seed).builder(); count]).await
     }
 
-    /// Starts the nodes and waits until each knows all others.
     async fn start(builders: Vec<NetworkBuilder>) -> Self {
-        let nodes = try_join_all(builders.into_iter().map(NetworkBuilder::build))
-            .await
-            .unwrap_or_else(|error| panic!("a node of the test could not be started: {error}"));
-        if let Some((first, others)) = nodes.split_first() {
-            let meeting = first.local().addr();
-            join_all(others.iter().map(|node| node.discovery().dial(meeting.clone()))).await;
-        }
-        let expected = nodes.len().saturating_sub(1);
-        join_all(nodes.iter().map(|node| async move {
-            // The watch ends with its node only, and that is held here.
-            let mut catalog = node.discovery().catalog_watch();
-            let _ = catalog.wait_for(|catalog| catalog.peers_count() >= expected).await;
-        }))
-        .await;
-        Self(nodes.into_iter())
+        Self(connected(builders).await.into_iter())
     }
 
     /// The nodes of the next parameter.
@@ -70,6 +40,25 @@ impl Nodes {
     fn next(&mut self) -> Network {
         self.0.next().expect("a scenario counts the nodes of all parameters")
     }
+}
+
+/// Starts the nodes and waits until each knows all others.
+pub(super) async fn connected(builders: Vec<NetworkBuilder>) -> Vec<Network> {
+    let nodes = try_join_all(builders.into_iter().map(NetworkBuilder::build))
+        .await
+        .unwrap_or_else(|error| panic!("a node of the test could not be started: {error}"));
+    if let Some((first, others)) = nodes.split_first() {
+        let meeting = first.local().addr();
+        join_all(others.iter().map(|node| node.discovery().dial(meeting.clone()))).await;
+    }
+    let expected = nodes.len().saturating_sub(1);
+    join_all(nodes.iter().map(|node| async move {
+        // The watch ends with its node only, and that is held here.
+        let mut catalog = node.discovery().catalog_watch();
+        let _ = catalog.wait_for(|catalog| catalog.peers_count() >= expected).await;
+    }))
+    .await;
+    nodes
 }
 
 /// What the parameter of a network test may be: chosen by type, so that aliases work.

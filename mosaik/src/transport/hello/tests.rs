@@ -53,7 +53,8 @@ async fn dial_as_newer(from: &Transport, to: &Transport) -> (Connection, Greeted
     say_newer(&mut writer, &Hello::Admitted).await;
     assert!(matches!(hear(&mut reader).await, Hello::Admitted));
     let tag = tag_of(&connection);
-    let claim = Claim { peer: to.id(), tag, start: answer.start, holds: None };
+    let clocks = Clocks { ours_ms: 0, theirs_ms: answer.clock_ms };
+    let claim = Claim { peer: to.id(), tag, start: answer.start, holds: None, clocks };
     (connection, Greeted { claim, reader, writer })
 }
 
