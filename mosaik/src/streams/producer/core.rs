@@ -299,17 +299,18 @@ impl Core {
         Poll::Pending
     }
 
-    /// The subscriber has written what it took before; the next batch for it.
-    pub(super) fn next_batch(&self, cursor: CursorId, batch: &mut Vec<Bytes>) -> Taken {
+    /// The subscriber has written what it took before; the next batch for it. `last`: nothing
+    /// follows.
+    pub(super) fn next_batch(&self, cursor: CursorId, last: bool, batch: &mut Vec<Bytes>) -> Taken {
         let mut state = self.lock();
-        let (taken, others) = state.sending.next_batch(cursor, batch);
+        let (taken, others) = state.sending.next_batch(cursor, last, batch);
         let others = others.then(|| state.outlets.clone());
         self.after_progress(state);
         others.iter().for_each(Outlets::wake);
         taken
     }
 
-    /// Whether there is anything that the subscriber has not taken.
+    /// Whether there is anything that the subscriber has not taken, and that is not held back.
     pub(super) fn has_more(&self, cursor: CursorId) -> bool {
         self.lock().sending.has_more(cursor)
     }

@@ -233,7 +233,7 @@ mod tests {
         let mut splitter = Splitter::new();
         for bytes in batch {
             splitter.room()[0] = bytes;
-            splitter.filled(1);
+            splitter.filled(1, 0);
             while let Some(item) = splitter.next().unwrap() {
                 match item {
                     Item::Datum(body) => {

@@ -6,9 +6,13 @@ use bytes::Bytes;
 
 use super::{
     group::Group,
-    ring::{CursorId, Position, Progress, Ring, RingConfig, Start, Taken},
+    ring::{CursorId, Position, Progress, Ring, RingConfig, Start, Taken, Window},
 };
 use crate::id::UniqueId;
+
+/// What a member is given at most before it acknowledges some of it. Each may be a packet, and the
+/// transport bears about 1,000 of them unread.
+const MEMBER_DATUMS: usize = 512;
 
 /// Whatever subscribers are sent: each alone, or as members of a group.
 #[derive(Debug)]
@@ -36,7 +40,9 @@ impl Sending {
     /// A new subscriber, and the first frame that it may get.
     pub(super) fn join(&mut self, start: Start, group: Option<UniqueId>) -> (CursorId, Position) {
         let Some(name) = group else { return self.ring.join(start) };
-        let (ring, window) = (&mut self.ring, self.config.window);
+        let ring = &mut self.ring;
+        let Window { frames, bytes } = self.config.window;
+        let window = Window { frames: frames.min(MEMBER_DATUMS), bytes };
         let (cursor, group) =
             self.groups.entry(name).or_insert_with(|| (ring.join_group(), Group::new(window)));
         let id = ring.new_id();
@@ -87,11 +93,16 @@ impl Sending {
         true
     }
 
-    /// Gives the subscriber its next batch. True if members of its group have something to send now
-    /// as well.
-    pub(super) fn next_batch(&mut self, id: CursorId, batch: &mut Vec<Bytes>) -> (Taken, bool) {
+    /// Gives the subscriber its next batch; `last`: nothing follows. True if members of its group
+    /// have something to send now as well.
+    pub(super) fn next_batch(
+        &mut self,
+        id: CursorId,
+        last: bool,
+        batch: &mut Vec<Bytes>,
+    ) -> (Taken, bool) {
         let Some((ring, cursor, group)) = self.group(id) else {
-            return (self.ring.next_batch(id, batch), false);
+            return (self.ring.next_batch(id, last, batch), false);
         };
         pull(ring, cursor, group);
         (group.next_batch(id, batch), group.others_have_more(id))

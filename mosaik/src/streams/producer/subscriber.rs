@@ -231,6 +231,7 @@ async fn hear(reader: &mut MessageReader, core: &Core, outlet: &Outlet, all: u64
         match next_known(reader).await {
             Ok(Some(Word::Taken(next))) => {
                 core.acknowledge(outlet.cursor(), next);
+                outlet.go_on(core);
                 if next >= all {
                     return End::Complete;
                 }

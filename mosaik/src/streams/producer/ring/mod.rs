@@ -6,6 +6,7 @@
 //! was, and the last ones for those who come late.
 
 mod cursor;
+mod small_writes;
 #[cfg(test)]
 mod tests;
 
