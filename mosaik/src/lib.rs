@@ -53,6 +53,7 @@ mod runtime;
 mod schema;
 pub mod streams;
 mod tasks;
+mod telemetry;
 pub mod testing;
 mod transport;
 

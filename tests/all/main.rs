@@ -6,5 +6,7 @@
 
 mod discovery;
 mod macros;
+mod metrics;
 mod network;
+mod sim;
 mod streams;

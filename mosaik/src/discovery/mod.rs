@@ -20,6 +20,7 @@ mod error;
 mod event;
 mod gossip;
 mod incarnation;
+mod meter;
 mod neighbors;
 mod node_ticket;
 mod peer_info;
@@ -70,6 +71,7 @@ use crate::{
     many::IntoIterOrSingle,
     random::Random,
     tasks::Tasks,
+    telemetry::Metered,
     transport::{StreamKind, Transport},
 };
 use reach::{AddressBook, Reach};
@@ -270,6 +272,11 @@ impl Discovery {
     /// What was not believed, counted by reason since the node started.
     pub fn refusals(&self) -> &Refusals {
         self.shared().refusals()
+    }
+
+    /// What is counted here, for the node's metrics.
+    pub(crate) fn meter(&self) -> Arc<dyn Metered> {
+        Arc::new(meter::Meter(self.shared().clone()))
     }
 
     /// Says that this node produces a stream; visible in its catalog at return, then announced.

@@ -29,6 +29,7 @@ use super::{
     entry::{PeerEntry, RawEntry, SignedPeerEntry},
     error::Error,
     event::Event,
+    meter::Counts,
     refusal::{Refusal, Refusals},
     skew::{ClockSkew, Skews},
     version::{PeerEntryVersion, date, micros, span_micros},
@@ -63,6 +64,7 @@ pub(super) struct Shared {
     catalog: watch::Sender<Catalog>,
     events: broadcast::Sender<Event>,
     refusals: Arc<Refusals>,
+    pub(super) counts: Counts,
     /// A sync has been completed since this node last was without neighbours: it knows what its
     /// part of the network knows.
     established: AtomicBool,
@@ -111,6 +113,7 @@ impl Shared {
             state: Mutex::new(Guarded { state, index: StreamIndex::default() }),
             events: broadcast::Sender::new(config.events_backlog),
             refusals: Arc::default(),
+            counts: Counts::default(),
             established: AtomicBool::new(false),
             edited: Notify::new(),
             on_notice: Box::new(on_notice),
@@ -178,6 +181,7 @@ impl Shared {
                 self.catalog.send_replace(guard.state.catalog());
             }
             for event in events(&effects) {
+                self.counts.told(event);
                 // Nobody listening is fine.
                 let _ = self.events.send(event.clone());
             }

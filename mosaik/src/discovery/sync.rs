@@ -215,6 +215,7 @@ impl<'a> Exchange<'a> {
 
     fn end(self) -> Learned {
         self.shared.set_established(true);
+        self.shared.counts.synced();
         self.learned.unwrap_or_default()
     }
 

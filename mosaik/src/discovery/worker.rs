@@ -164,6 +164,7 @@ impl Worker {
             }
             self.tick();
             self.carry_out();
+            self.shared.counts.neighbors(self.overlay.neighbors().len());
         }
     }
 

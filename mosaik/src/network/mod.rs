@@ -53,6 +53,8 @@ pub struct Network {
     /// Cancelled to begin the goodbye.
     leaving: Tasks,
     sim: Option<Simulated>,
+    #[cfg(feature = "prometheus")]
+    prometheus_addr: Option<std::net::SocketAddr>,
 }
 
 impl Network {
@@ -97,6 +99,14 @@ impl Network {
     #[must_use]
     pub fn streams(&self) -> &Streams {
         &self.streams
+    }
+
+    /// Where metrics are served, if [`NetworkBuilder::with_prometheus_addr`] asked for that; with the
+    /// port that was chosen if that was 0.
+    #[cfg(feature = "prometheus")]
+    #[must_use]
+    pub fn prometheus_addr(&self) -> Option<std::net::SocketAddr> {
+        self.prometheus_addr
     }
 
     /// Leaves the network: ends everything that was created from this node, tells the other nodes,

@@ -70,6 +70,12 @@ pub(crate) struct Flags {
     #[arg(long, id = "mosaik-data-dir", value_name = "DIR")]
     pub(crate) data_dir: Option<PathBuf>,
 
+    /// Address at which metrics are served for Prometheus, with /healthz and /readyz [env:
+    /// MOSAIK_PROMETHEUS_ADDR]
+    #[cfg(feature = "prometheus")]
+    #[arg(long, id = "mosaik-prometheus-addr", value_name = "ADDR")]
+    pub(crate) prometheus_addr: Option<SocketAddr>,
+
     /// Log more: -v debug, -vv trace [env: MOSAIK_LOG=filter]
     #[arg(short = 'v', long, id = "mosaik-verbose", action = ArgAction::Count)]
     pub(crate) verbose: u8,

@@ -32,6 +32,8 @@ pub(crate) struct Settings {
     #[cfg(feature = "mdns")]
     pub(crate) mdns: bool,
     pub(crate) data_dir: Option<PathBuf>,
+    #[cfg(feature = "prometheus")]
+    pub(crate) prometheus_addr: Option<SocketAddr>,
     /// What is logged, in the syntax of tracing's `EnvFilter`.
     pub(crate) log: String,
 }
@@ -94,6 +96,11 @@ impl Settings {
                 None => env.flag("MOSAIK_MDNS")?.unwrap_or(true),
             },
             data_dir: flags.data_dir.or(env.path("MOSAIK_DATA_DIR")).or(program.data_dir.clone()),
+            #[cfg(feature = "prometheus")]
+            prometheus_addr: match flags.prometheus_addr {
+                Some(address) => Some(address),
+                None => env.value("MOSAIK_PROMETHEUS_ADDR", "socket address")?,
+            },
             log: match (flags.verbose, env.text("MOSAIK_LOG")?.or(env.text("RUST_LOG")?)) {
                 (0, Some(filter)) => filter,
                 (0, None) => program.log.map_or_else(|| log_filter(0), str::to_owned),
@@ -122,6 +129,10 @@ impl Settings {
         }
         if self.offline {
             builder = builder.offline();
+        }
+        #[cfg(feature = "prometheus")]
+        if let Some(address) = self.prometheus_addr {
+            builder = builder.with_prometheus_addr(address);
         }
         builder = self.bind.into_iter().fold(builder, network::NetworkBuilder::bind);
         builder = self.advertise.into_iter().fold(builder, network::NetworkBuilder::advertise);
@@ -192,6 +203,19 @@ impl<F: Fn(&str) -> Option<OsString>> Env<F> {
                 part.parse().map_err(|_| SettingsError::Value { name, value, expected })
             })
             .collect()
+    }
+
+    #[cfg(feature = "prometheus")]
+    fn value<T: FromStr>(
+        &self,
+        name: &'static str,
+        expected: &'static str,
+    ) -> Result<Option<T>, SettingsError> {
+        let Some(value) = self.text(name)? else { return Ok(None) };
+        match value.parse() {
+            Ok(parsed) => Ok(Some(parsed)),
+            Err(_) => Err(SettingsError::Value { name, value, expected }),
+        }
     }
 
     fn flag(&self, name: &'static str) -> Result<Option<bool>, SettingsError> {
@@ -368,6 +392,20 @@ mod tests {
         assert!(matches!(error, SettingsError::SecretKey(_)), "{error}");
         let error = resolve(flags(Path::new("/nowhere/key")), &[]).unwrap_err();
         assert!(matches!(error, SettingsError::SecretKey(_)), "{error}");
+    }
+
+    #[cfg(feature = "prometheus")]
+    #[test]
+    fn the_flag_for_metrics_wins_over_the_environment() {
+        let addr = |text: &str| text.parse::<SocketAddr>().ok();
+        let env = [("MOSAIK_PROMETHEUS_ADDR", "[::1]:9100")];
+        assert_eq!(resolve(Flags::default(), &[]).unwrap().prometheus_addr, None);
+        let from_env = resolve(Flags::default(), &env).unwrap();
+        assert_eq!(from_env.prometheus_addr, addr("[::1]:9100"));
+        let flags = Flags { prometheus_addr: addr("127.0.0.1:9000"), ..Flags::default() };
+        assert_eq!(resolve(flags, &env).unwrap().prometheus_addr, addr("127.0.0.1:9000"));
+        let error = resolve(Flags::default(), &[("MOSAIK_PROMETHEUS_ADDR", "9000")]).unwrap_err();
+        assert!(error.to_string().ends_with("`9000`, which is no socket address"), "{error}");
     }
 
     #[test]

@@ -86,14 +86,18 @@ struct Head {
     is_mark: bool,
 }
 
-/// The lengths of the frames in a slice that holds whole frames only: on the wire, and of their
-/// bodies.
+/// The length of the frame that a slice begins with: on the wire, and of its body.
+pub(super) fn first_length(bytes: &[u8]) -> Option<(usize, usize)> {
+    let Head { length, prefix, .. } = read_prefix(bytes).ok()??;
+    (prefix + length <= bytes.len()).then_some((prefix + length, length))
+}
+
+/// The lengths of the frames in a slice that holds whole frames only.
 pub(super) fn lengths(bytes: &[u8]) -> impl Iterator<Item = (usize, usize)> {
     let mut rest = bytes;
     std::iter::from_fn(move || {
-        let Head { length, prefix, .. } = read_prefix(rest).ok()??;
-        let whole = prefix + length;
-        rest = rest.get(whole..)?;
+        let (whole, length) = first_length(rest)?;
+        rest = &rest[whole..];
         Some((whole, length))
     })
 }
@@ -190,11 +194,13 @@ impl Splitter {
         &mut self.chunks
     }
 
-    /// So many chunks were put into [`Splitter::room`].
-    pub(super) fn filled(&mut self, chunks: usize) {
+    /// So many chunks were put into [`Splitter::room`]; tells how many of them are shorter than
+    /// that.
+    pub(super) fn filled(&mut self, chunks: usize, short: usize) -> usize {
         self.filled = chunks.min(self.chunks.len());
         self.current = 0;
         self.offset = 0;
+        self.chunks[..self.filled].iter().filter(|chunk| chunk.len() < short).count()
     }
 
     /// The next whole frame; `None` when more must be read first.
@@ -300,7 +306,7 @@ mod tests {
                 *slot = Bytes::from(chunk.clone());
                 filled += 1;
             }
-            splitter.filled(filled);
+            splitter.filled(filled, 0);
             while let Some(item) = splitter.next()? {
                 out.push(match item {
                     Item::Datum(frame) => frame.to_vec(),

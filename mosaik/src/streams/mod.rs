@@ -49,6 +49,7 @@ mod criteria;
 mod def;
 mod error;
 mod frames;
+mod meter;
 pub mod producer;
 mod protocol;
 mod registry;
@@ -89,6 +90,7 @@ use crate::{
     random::Random,
     schema::Datum,
     tasks::Tasks,
+    telemetry::Meters,
     transport::{StreamKind, Transport},
 };
 
@@ -104,6 +106,7 @@ pub(crate) struct StreamsParts {
     pub(crate) config: Config,
     pub(crate) local: PeerId,
     pub(crate) network_id: NetworkId,
+    pub(crate) telemetry: Meters,
 }
 
 /// The streams of a node: where producers and consumers are opened. Cheap to clone.
@@ -121,20 +124,31 @@ struct Inner {
     config: Config,
     network_id: NetworkId,
     registry: Arc<Registry>,
+    telemetry: Meters,
 }
 
 impl Streams {
     /// Begins to answer subscriptions.
     pub(crate) fn start(parts: StreamsParts) -> Self {
-        let StreamsParts { transport, discovery, tasks, random, config, local, network_id } = parts;
-        let registry =
-            Arc::new(Registry::new(discovery.clone(), local, random.clone(), tasks.clone()));
+        let StreamsParts { transport, discovery, tasks, random, config, local, .. } = parts;
+        let (network_id, telemetry) = (parts.network_id, parts.telemetry);
+        let (found, of) = (discovery.clone(), random.clone());
+        let registry = Arc::new(Registry::new(found, local, of, tasks.clone(), telemetry.clone()));
         // The transport keeps its handlers for good: they must not hold what holds the transport.
         let known = Arc::downgrade(&registry);
         transport.serve(StreamKind::Subscribe, move |link, send, recv| {
             serve::answer(known.clone(), link, send, recv)
         });
-        Self(Arc::new(Inner { transport, discovery, tasks, random, config, network_id, registry }))
+        Self(Arc::new(Inner {
+            transport,
+            discovery,
+            tasks,
+            random,
+            config,
+            network_id,
+            registry,
+            telemetry,
+        }))
     }
 
     /// Produces the stream of a type. If this node does so already, the producer is the same one;
@@ -210,6 +224,7 @@ impl Streams {
             inner.discovery.clone(),
             inner.random.clone(),
             &inner.tasks,
+            &inner.telemetry,
         )
     }
 }

@@ -10,6 +10,7 @@ use std::{
 
 use super::{
     codec::Codec,
+    meter::Unserved,
     producer::{BuilderError, Core, Handle, Producer, ProducerConfig, Undelivered, Worker},
 };
 use crate::{
@@ -17,6 +18,7 @@ use crate::{
     id::{PeerId, StreamId},
     random::Random,
     tasks::Tasks,
+    telemetry::Meters,
 };
 
 pub(super) struct Registry {
@@ -25,6 +27,9 @@ pub(super) struct Registry {
     local: PeerId,
     random: Random,
     tasks: Tasks,
+    telemetry: Meters,
+    /// Of subscriptions that no producer answers for.
+    pub(super) unserved: Arc<Unserved>,
 }
 
 #[derive(Debug, Default)]
@@ -73,8 +78,16 @@ impl fmt::Debug for Registry {
 }
 
 impl Registry {
-    pub(super) fn new(discovery: Discovery, local: PeerId, random: Random, tasks: Tasks) -> Self {
-        Self { producers: Mutex::default(), discovery, local, random, tasks }
+    pub(super) fn new(
+        discovery: Discovery,
+        local: PeerId,
+        random: Random,
+        tasks: Tasks,
+        telemetry: Meters,
+    ) -> Self {
+        let unserved = Arc::<Unserved>::default();
+        telemetry.add(unserved.clone());
+        Self { producers: Mutex::default(), discovery, local, random, tasks, telemetry, unserved }
     }
 
     fn lock(&self) -> MutexGuard<'_, Producers> {
@@ -155,6 +168,7 @@ impl Registry {
             undelivered,
         );
         let handle = Arc::new(handle);
+        self.telemetry.add(handle.core().meter.clone());
         let registered = Registered {
             number,
             handle: Arc::downgrade(&handle),

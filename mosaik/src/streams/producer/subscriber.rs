@@ -62,9 +62,10 @@ impl Subscriber {
         if let (Some(ours), Some(theirs)) = (&core.schema, request.fingerprint)
             && ours.fingerprint() != theirs
         {
+            core.meter.rejected(CloseReason::SchemaMismatch);
             return self.refuse(Refusal::mismatch(ours, theirs)).await;
         }
-        let slot = request.slot;
+        let (slot, is_member) = (request.slot, request.group.is_some());
         let (reply, answer) = oneshot::channel();
         let answer = match core.requests.send(Request::Join { peer, request, reply }) {
             Ok(()) => answer.await.ok(),
@@ -77,11 +78,19 @@ impl Subscriber {
         };
         match self.attach(&core, &mut place, slot).await {
             Ok(outlet) => {
-                let end = self.run(&core, &mut place, &outlet).await;
-                place.broken = matches!(end, End::Broken);
+                let end = self.run(&core, &mut place, &outlet, is_member).await;
+                // What a member of a group could not take in time is for others, who may come yet.
+                place.broken = match end {
+                    End::Broken => true,
+                    End::Cut(CloseReason::TooSlow) => is_member,
+                    End::Complete | End::Cut(_) | End::Left => false,
+                };
                 self.end(&core, &outlet, end).await;
             }
-            Err(reason) => self.refuse(Refusal::new(reason)).await,
+            Err(reason) => {
+                core.meter.rejected(reason);
+                self.refuse(Refusal::new(reason)).await;
+            }
         }
     }
 
@@ -134,9 +143,15 @@ impl Subscriber {
         }
     }
 
-    async fn run(&mut self, core: &Core, place: &mut Place, outlet: &Outlet) -> End {
+    async fn run(
+        &mut self,
+        core: &Core,
+        place: &mut Place,
+        outlet: &Outlet,
+        is_member: bool,
+    ) -> End {
         let heard = hear(&mut self.reader, core, outlet, u64::MAX);
-        let stalled = stalled(core, outlet);
+        let stalled = stalled(core, outlet, is_member);
         tokio::pin!(heard, stalled);
         tokio::select! {
             undriven = outlet.drive(core, false) => {
@@ -220,6 +235,7 @@ async fn hear(reader: &mut MessageReader, core: &Core, outlet: &Outlet, all: u64
         match next_known(reader).await {
             Ok(Some(Word::Taken(next))) => {
                 core.acknowledge(outlet.cursor(), next);
+                outlet.go_on(core);
                 if next >= all {
                     return End::Complete;
                 }
@@ -232,8 +248,8 @@ async fn hear(reader: &mut MessageReader, core: &Core, outlet: &Outlet, all: u64
 }
 
 /// Resolves when the producer has waited for the consumer long enough.
-async fn stalled(core: &Core, outlet: &Outlet) {
-    if core.config.on_lag != OnLag::Block {
+async fn stalled(core: &Core, outlet: &Outlet, is_member: bool) {
+    if core.config.on_lag != OnLag::Block && !is_member {
         return std::future::pending().await;
     }
     let mut stall = Stall::new(core.config.stall_timeout, Instant::now());

@@ -2,10 +2,10 @@
 
 use bytes::Bytes;
 
-use super::{Position, Ring, Segment, Taken};
+use super::{Position, Ring, Segment, Taken, Window, small_writes::SmallWrites};
 use crate::streams::{
     frames::{self, Mark},
-    producer::OnLag,
+    producer::{OnLag, group::Frame},
 };
 
 /// What one subscriber is given at once, in bytes, unless a single frame is longer.
@@ -14,6 +14,13 @@ pub(super) const BATCH_BYTES: usize = 256 * 1024;
 /// A subscriber's place in the ring.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(in crate::streams::producer) struct CursorId(u64);
+
+impl CursorId {
+    #[cfg(test)]
+    pub(in crate::streams::producer) fn new(number: u64) -> Self {
+        Self(number)
+    }
+}
 
 /// Where a subscriber begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,7 +40,8 @@ pub(in crate::streams::producer) struct Progress {
     pub(in crate::streams::producer) written: u64,
     /// So many frames have been acknowledged.
     pub(in crate::streams::producer) acknowledged: u64,
-    /// Whether there are frames that the transport has not taken.
+    /// Whether there are frames that the transport has not taken though it could have been given
+    /// them, or that hold the producer up.
     pub(in crate::streams::producer) waiting: bool,
 }
 
@@ -48,6 +56,8 @@ pub(super) struct Cursor {
     /// So many frames the application has; the first segment that holds others.
     acknowledged: u64,
     unacknowledged: u64,
+    /// What is under way in short packets.
+    writes: SmallWrites,
     /// Frames that were dropped before the next one, and of which the subscriber is not told yet.
     skipped: u64,
     /// Its connection broke; it may come back.
@@ -55,6 +65,8 @@ pub(super) struct Cursor {
     /// It was cut as too slow: until it has acknowledged a frame beyond this one, nobody waits for
     /// it.
     probation: Option<u64>,
+    /// It is a group's: where nobody waits for it, it skips, whatever becomes of others.
+    skips: bool,
 }
 
 impl Cursor {
@@ -98,8 +110,7 @@ impl Ring {
             Start::Live => self.head.frames,
         };
         let (next, at) = self.locate(from);
-        let id = CursorId(self.next_cursor);
-        self.next_cursor += 1;
+        let id = self.new_id();
         self.cursors.push(Cursor {
             id,
             next,
@@ -107,12 +118,77 @@ impl Ring {
             written: at,
             acknowledged: at.frames,
             unacknowledged: next,
+            writes: SmallWrites::default(),
             skipped: 0,
             held: false,
             probation: (start == Start::Live).then_some(at.frames),
+            skips: false,
         });
         self.roll();
         (id, at)
+    }
+
+    /// A new name for a subscriber.
+    pub(in crate::streams::producer) fn new_id(&mut self) -> CursorId {
+        self.next_cursor += 1;
+        CursorId(self.next_cursor)
+    }
+
+    /// A share group's place, which begins with what is retained.
+    pub(in crate::streams::producer) fn join_group(&mut self) -> CursorId {
+        let (id, _) = self.join(Start::Retained);
+        for cursor in self.cursors.iter_mut().filter(|cursor| cursor.id == id) {
+            cursor.skips = true;
+        }
+        id
+    }
+
+    /// Takes frames one by one, as many as there is room for, and answers for them; says how many
+    /// were skipped before them.
+    pub(in crate::streams::producer) fn pull(
+        &mut self,
+        id: CursorId,
+        room: Window,
+    ) -> (Vec<Frame>, u64) {
+        let mut frames = Vec::new();
+        let Some(at) = self.find(id).filter(|at| self.cursors[*at].taken != self.head) else {
+            return (frames, 0);
+        };
+        self.cut_segment();
+        let cursor = &mut self.cursors[at];
+        let skipped = std::mem::take(&mut cursor.skipped);
+        let skip = usize::try_from(cursor.next - self.first).unwrap_or(usize::MAX);
+        let mut bytes = 0;
+        'segments: for segment in self.segments.iter_mut().skip(skip) {
+            let (mut rest, _) = rest_of(segment, cursor.taken);
+            let before = cursor.taken.frames;
+            while let Some((whole, payload_bytes)) = frames::first_length(&rest) {
+                if frames.len() >= room.frames || bytes >= room.bytes {
+                    mark_delivered(segment, before, cursor.taken.frames);
+                    break 'segments;
+                }
+                let number = cursor.taken.frames;
+                let frame = rest.split_to(whole);
+                frames.push(Frame { number, bytes: frame, payload_bytes, redelivered: false });
+                bytes += whole;
+                cursor.taken.frames += 1;
+                cursor.taken.bytes += whole as u64;
+            }
+            mark_delivered(segment, before, cursor.taken.frames);
+            cursor.next += 1;
+        }
+        cursor.written = cursor.taken;
+        cursor.acknowledged = cursor.taken.frames;
+        cursor.unacknowledged = cursor.next;
+        self.roll();
+        (frames, skipped)
+    }
+
+    /// Whether anybody of the group is connected: no flush waits for one that is not.
+    pub(in crate::streams::producer) fn set_held(&mut self, id: CursorId, held: bool) {
+        if let Some(at) = self.find(id) {
+            self.cursors[at].held = held;
+        }
     }
 
     /// The subscriber is gone for good.
@@ -129,6 +205,7 @@ impl Ring {
         let (next, position) = self.locate(self.cursors[at].acknowledged);
         let cursor = &mut self.cursors[at];
         cursor.held = true;
+        cursor.writes.forget();
         cursor.next = next;
         cursor.unacknowledged = next;
         (cursor.taken, cursor.written) = (position, position);
@@ -147,6 +224,7 @@ impl Ring {
         }
         let before = std::mem::replace(&mut cursor.acknowledged, acknowledged);
         cursor.probation.take_if(|from| acknowledged > *from);
+        cursor.writes.acknowledged(acknowledged);
         let mut number = cursor.unacknowledged;
         while let Some(segment) = number
             .checked_sub(self.first)
@@ -162,17 +240,28 @@ impl Ring {
         self.roll();
     }
 
-    /// Whether there is anything that the subscriber has not taken.
+    /// Whether there is anything that the subscriber has not taken, and that is not held back.
     pub(in crate::streams::producer) fn has_more(&self, id: CursorId) -> bool {
-        self.find(id).is_some_and(|at| self.cursors[at].taken != self.head)
+        self.find(id).is_some_and(|at| {
+            let cursor = &self.cursors[at];
+            cursor.taken != self.head && !self.holds_back(cursor)
+        })
+    }
+
+    /// Whether what the subscriber has not taken is gathered, until there is more of it.
+    fn holds_back(&self, cursor: &Cursor) -> bool {
+        cursor.writes.hold_back(self.head.bytes - cursor.taken.bytes)
     }
 
     pub(in crate::streams::producer) fn progress(&self, id: CursorId) -> Option<Progress> {
         let cursor = &self.cursors[self.find(id)?];
+        // A little that is gathered and holds nobody up is no reason to cut a consumer that rests.
+        let rests =
+            self.holds_back(cursor) && self.head.is_below(cursor.written.plus(self.config.window));
         Some(Progress {
             written: cursor.written.frames,
             acknowledged: cursor.acknowledged,
-            waiting: cursor.written != self.head,
+            waiting: cursor.written != self.head && !rests,
         })
     }
 
@@ -182,16 +271,20 @@ impl Ring {
         connected.map(|cursor| cursor.written.frames).min().unwrap_or(u64::MAX)
     }
 
-    /// What the subscriber took before has been written; gives it the next batch, if there is one.
+    /// What the subscriber took before has been written; gives it the next batch, if there is one
+    /// that is worth it. `last`: nothing follows, and it is worth it however little it is.
     pub(in crate::streams::producer) fn next_batch(
         &mut self,
         id: CursorId,
+        last: bool,
         batch: &mut Vec<Bytes>,
     ) -> Taken {
         let Some(at) = self.find(id) else { return Taken::default() };
         let moved = self.cursors[at].written != self.cursors[at].taken;
         self.cursors[at].written = self.cursors[at].taken;
-        let taken = if self.cursors[at].taken == self.head {
+        let cursor = &self.cursors[at];
+        let nothing = cursor.taken == self.head || (!last && self.holds_back(cursor));
+        let taken = if nothing {
             Taken::default()
         } else {
             self.cut_segment();
@@ -214,9 +307,10 @@ impl Ring {
             if waits || self.head.is_below(cursor.taken.plus(self.config.window)) {
                 continue;
             }
-            if self.config.on_lag == OnLag::DropOldest {
+            if self.config.on_lag == OnLag::DropOldest || cursor.skips {
                 self.skip(at);
             } else {
+                self.dropped += self.head.frames - cursor.taken.frames;
                 cut.push(self.cursors.swap_remove(at).id);
             }
         }
@@ -239,7 +333,9 @@ impl Ring {
             next += 1;
         }
         let cursor = &mut self.cursors[at];
-        cursor.skipped += to.frames - cursor.taken.frames;
+        let skipped = to.frames - cursor.taken.frames;
+        self.dropped += skipped;
+        cursor.skipped += skipped;
         (cursor.next, cursor.taken) = (next, to);
         if cursor.held {
             // It has nothing under way that it could still acknowledge.
@@ -274,6 +370,7 @@ impl Ring {
             cursor.next += 1;
             cursor.taken = segment.end;
         }
+        cursor.writes.wrote(cursor.taken.frames);
         sum
     }
 
