@@ -1,7 +1,7 @@
 //! Discovery's sections of the hello: two nodes that meet exchange their entries before anything
 //! else, so that whoever is admitted is known.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -9,15 +9,30 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use super::{
     catalog::Input, entry::RawEntry, refusal::Refusal, shared::Shared, version::PeerEntryVersion,
 };
-use crate::{id::PeerId, schema, transport::CloseReason};
+use crate::{
+    id::{PeerId, UniqueId},
+    schema,
+    ticket::{Denial, Ticket},
+    transport::CloseReason,
+};
 
-/// What each side says of itself and of what it knows of the other.
+/// What each side says of itself and of what it knows of the other. Later versions append fields.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Offer {
     version: PeerEntryVersion,
     digest: [u8; 32],
     /// The version of the other's entry that is known already.
     known: Option<PeerEntryVersion>,
+    /// The other's tickets that are here already.
+    held: BTreeSet<UniqueId>,
+}
+
+/// What the other side lacks. Later versions append fields.
+#[derive(Debug, Serialize, Deserialize)]
+struct Bodies {
+    /// The entry with a sign of life.
+    entry: Option<RawEntry>,
+    tickets: Vec<Ticket>,
 }
 
 /// What discovery says in hellos, and what it makes of what it hears.
@@ -33,26 +48,35 @@ impl HelloSections {
 
     /// What this node offers to a peer that it meets.
     pub(crate) fn offer(&self, peer: &PeerId) -> Bytes {
-        let offer = self.shared.read(|state| Offer {
-            version: state.local().update_version(),
-            digest: *state.local().digest().as_bytes(),
-            known: state.record(peer).map(|entry| entry.update_version()),
+        let offer = self.shared.read(|state| {
+            let known = state.record(peer);
+            Offer {
+                version: state.local().update_version(),
+                digest: *state.local().digest().as_bytes(),
+                known: known.as_ref().map(|entry| entry.update_version()),
+                held: known.iter().flat_map(|entry| entry.tickets().keys().copied()).collect(),
+            }
         });
         encode(&offer)
     }
 
-    /// What the peer lacks, by its offer: this node's entry with a sign of life, or nothing.
+    /// What the peer lacks, by its offer: this node's entry with a sign of life, and tickets.
     pub(crate) fn bodies(&self, their_offer: &[u8]) -> Result<Bytes, CloseReason> {
         let offer: Offer = decode(their_offer)?;
         let local = self.shared.local();
-        let lacks = offer.known != Some(local.update_version());
-        Ok(encode(&lacks.then(|| local.to_raw())))
+        let lacks_entry = offer.known != Some(local.update_version());
+        let lacking = local.tickets().iter().filter(|(id, _)| !offer.held.contains(id));
+        Ok(encode(&Bodies {
+            entry: lacks_entry.then(|| local.to_raw()),
+            tickets: lacking.map(|(_, ticket)| ticket.clone()).collect(),
+        }))
     }
 
-    /// Takes in the peer's entry.
+    /// Takes in the peer's entry and tickets, and says whether it is let in.
     ///
     /// An entry that does not come in time, or is dated in the future, is no reason to turn the
-    /// peer away: it may come later by other ways. One that is forged or somebody else's is.
+    /// peer away: it may come later by other ways. One that is forged or somebody else's is, and
+    /// so is one without the tickets that this node requires of everybody.
     pub(crate) fn admit(
         &self,
         peer: &PeerId,
@@ -60,13 +84,28 @@ impl HelloSections {
         their_bodies: &[u8],
     ) -> Result<(), CloseReason> {
         let offer: Offer = decode(their_offer)?;
-        if their_bodies.is_empty() {
-            return Ok(());
+        if !their_bodies.is_empty() {
+            self.take_in(peer, &offer, decode(their_bodies)?)?;
         }
-        let Some(raw) = decode::<Option<RawEntry>>(their_bodies)? else { return Ok(()) };
+        self.shared.admits(peer).map_err(|denial| match denial {
+            Denial::Pending => CloseReason::TicketsPending,
+            Denial::Invalid => CloseReason::NoTicket,
+        })
+    }
+
+    fn take_in(&self, peer: &PeerId, offer: &Offer, bodies: Bodies) -> Result<(), CloseReason> {
+        let Bodies { entry: raw, tickets } = bodies;
+        let Some(mut raw) = raw else {
+            self.shared.attach_tickets(peer, tickets);
+            return Ok(());
+        };
+        raw.set_tickets(tickets);
         let verified = self.shared.counted(self.shared.verify(raw));
         let entry = verified.map_err(|_| CloseReason::ProtocolViolation)?;
-        if entry.id() != peer || *entry.digest().as_bytes() != offer.digest {
+        let version = entry.update_version();
+        // Between its offer and this the peer may have changed its entry.
+        let is_offered = version == offer.version && *entry.digest().as_bytes() == offer.digest;
+        if entry.id() != peer || !(is_offered || version > offer.version) {
             self.shared.refusals().count(Refusal::Forged);
             return Err(CloseReason::ProtocolViolation);
         }
@@ -82,7 +121,7 @@ fn encode<T: Serialize>(section: &T) -> Bytes {
 }
 
 fn decode<T: DeserializeOwned>(section: &[u8]) -> Result<T, CloseReason> {
-    schema::decode(section).map_err(|_| CloseReason::ProtocolViolation)
+    schema::decode_prefix(section).map_err(|_| CloseReason::ProtocolViolation)
 }
 
 #[cfg(test)]
@@ -135,7 +174,7 @@ mod tests {
         // The second time, nothing needs to be told.
         let again = hello(&b).offer(&a.me());
         let nothing = hello(&a).bodies(&again).unwrap();
-        assert_eq!(nothing.len(), 1);
+        assert_eq!(nothing.len(), 2);
         a.edit(|entry| entry.add_tags("new")).unwrap();
         assert_eq!(meet(&a, &b), [Ok(()), Ok(())]);
         assert_eq!(b.catalog().get(&a.me()).unwrap().tags().len(), 1);
@@ -159,8 +198,9 @@ mod tests {
         assert_eq!(hello(&a).admit(&b.me(), &offer_of_b, &[]), Ok(()));
         assert!(hello(&a).admit(&b.me(), &offer_of_b, b"\x01garbage").is_err());
         assert!(hello(&a).admit(&b.me(), b"", &[]).is_err());
+        // What a later version appends is passed over.
         let longer = [&offer_of_b, &b"more"[..]].concat();
-        assert!(hello(&a).admit(&b.me(), &longer, &[]).is_err());
+        assert_eq!(hello(&a).admit(&b.me(), &longer, &[]), Ok(()));
         assert!(hello(&a).bodies(b"garbage").is_err());
     }
 

@@ -2,6 +2,7 @@
 //! for a few lines, and the channels through which its changes are told.
 
 use std::{
+    collections::BTreeSet,
     fmt,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -10,6 +11,7 @@ use std::{
     time::Duration,
 };
 
+use chrono::{DateTime, Utc};
 use iroh::{EndpointAddr, SecretKey};
 use tokio::sync::{Notify, broadcast, watch};
 
@@ -23,12 +25,14 @@ use super::{
     entry::{PeerEntry, RawEntry, SignedPeerEntry},
     error::Error,
     event::Event,
+    gate::Gate,
     refusal::{Refusal, Refusals},
     version::{PeerEntryVersion, micros, span_micros},
 };
 use crate::{
     clock::Clock,
-    id::{NetworkId, PeerId, StreamId},
+    id::{NetworkId, PeerId, StreamId, UniqueId},
+    ticket::{Denial, Ticket},
 };
 
 /// The node's own beat is signed anew when it is asked for and older than this, or than half the
@@ -37,6 +41,13 @@ const BEAT_AGE_MAX: Duration = Duration::from_secs(1);
 
 /// Told which peer started (again), and when.
 type OnNewStart = dyn Fn(&PeerId, u64) + Send + Sync;
+
+/// Whether those who listen hear of a change.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Events {
+    Told,
+    Untold,
+}
 
 pub(super) struct Shared {
     key: SecretKey,
@@ -53,12 +64,17 @@ pub(super) struct Shared {
     established: AtomicBool,
     /// Told when the own entry changed.
     pub(super) edited: Notify,
+    /// Told when tickets are wanted.
+    pub(super) tickets_wanted: Notify,
+    gate: Option<Box<dyn Gate>>,
     on_new_start: Box<OnNewStart>,
 }
 
 struct Guarded {
     state: State,
     index: StreamIndex,
+    /// Peers whose tickets somebody is to judge and that are not here.
+    wanted: BTreeSet<PeerId>,
 }
 
 impl Shared {
@@ -75,9 +91,9 @@ impl Shared {
     ) -> Result<Self, Error> {
         let rules = Rules::new(network_id, config.purge_after, config.max_time_drift);
         let version = PeerEntryVersion::new(start, micros(clock.now()).max(start));
-        let entry = PeerEntry::starting(network_id, address, version)
-            .add_tags(config.tags.clone())
-            .at_version(version);
+        let entry = PeerEntry::starting(network_id, address, version).add_tags(config.tags.clone());
+        let tickets = config.tickets.iter().cloned();
+        let entry = tickets.fold(entry, PeerEntry::add_ticket).at_version(version);
         let tag = rules.tag;
         let state = State::new(rules, entry.sign(&key)?);
         Ok(Self {
@@ -87,13 +103,26 @@ impl Shared {
             clock,
             announce_interval: config.announce_interval,
             catalog: watch::Sender::new(state.catalog()),
-            state: Mutex::new(Guarded { state, index: StreamIndex::default() }),
+            state: Mutex::new(Guarded {
+                state,
+                index: StreamIndex::default(),
+                wanted: BTreeSet::new(),
+            }),
             events: broadcast::Sender::new(config.events_backlog),
             refusals: Arc::default(),
             established: AtomicBool::new(false),
             edited: Notify::new(),
+            tickets_wanted: Notify::new(),
+            gate: None,
             on_new_start: Box::new(on_new_start),
         })
+    }
+
+    /// Lets in only peers that pass this gate, if there is one.
+    pub(super) fn with_gate(mut self, gate: Option<Box<dyn Gate>>) -> Self {
+        let guarded = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
+        guarded.state.set_gated(gate.is_some());
+        Self { gate, ..self }
     }
 
     pub(super) fn me(&self) -> PeerId {
@@ -105,7 +134,11 @@ impl Shared {
     }
 
     pub(super) fn now(&self) -> u64 {
-        micros(self.clock.now())
+        micros(self.date())
+    }
+
+    pub(super) fn date(&self) -> DateTime<Utc> {
+        self.clock.now()
     }
 
     pub(super) fn refusals(&self) -> &Arc<Refusals> {
@@ -131,18 +164,13 @@ impl Shared {
 
     /// Changes what is known and tells what followed from it, in order.
     pub(super) fn change<T>(&self, change: impl FnOnce(&mut State, &mut Effects) -> T) -> T {
-        self.change_and(change, |effects| &effects.events)
-    }
-
-    /// As [`Shared::change`], without events.
-    fn change_silently<T>(&self, change: impl FnOnce(&mut State, &mut Effects) -> T) -> T {
-        self.change_and(change, |_| &[])
+        self.change_and(Events::Told, change)
     }
 
     fn change_and<T>(
         &self,
+        events: Events,
         change: impl FnOnce(&mut State, &mut Effects) -> T,
-        events: impl FnOnce(&Effects) -> &[Event],
     ) -> T {
         let mut effects = Effects::default();
         let result = {
@@ -152,9 +180,11 @@ impl Shared {
             if !effects.changes.is_empty() {
                 self.catalog.send_replace(guard.state.catalog());
             }
-            for event in events(&effects) {
-                // Nobody listening is fine.
-                let _ = self.events.send(event.clone());
+            if events == Events::Told {
+                for event in &effects.events {
+                    // Nobody listening is fine.
+                    let _ = self.events.send(event.clone());
+                }
             }
             result
         };
@@ -166,7 +196,51 @@ impl Shared {
                 (self.on_new_start)(peer, start(new));
             }
         }
+        effects.judge.iter().for_each(|peer| self.judge(peer, events));
         result
+    }
+
+    /// Puts a peer to the gate; without the lock, since validators are users' code.
+    fn judge(&self, peer: &PeerId, events: Events) {
+        let Some(gate) = &self.gate else { return };
+        let Some(entry) = self.read(|state| state.record(peer)) else { return };
+        let now = self.date();
+        let verdict = gate.judge(&entry, now);
+        self.change_and(events, |state, effects| state.judged(&entry, verdict, now, effects));
+        if gate.lacks_tickets(&entry) {
+            self.want_tickets(*peer);
+        }
+    }
+
+    /// Whether the gate lets a peer in now.
+    pub(super) fn admits(&self, peer: &PeerId) -> Result<(), Denial> {
+        let now = self.date();
+        self.read(|state| state.admits(peer, now))
+    }
+
+    /// Has the tickets of a peer fetched that are not here.
+    pub(super) fn want_tickets(&self, peer: PeerId) {
+        if self.lock().wanted.insert(peer) {
+            self.tickets_wanted.notify_one();
+        }
+    }
+
+    /// Peers whose tickets are wanted since this was last asked.
+    pub(super) fn take_wanted(&self) -> BTreeSet<PeerId> {
+        std::mem::take(&mut self.lock().wanted)
+    }
+
+    /// The ids of a peer's tickets that are not here.
+    pub(super) fn lacking_tickets(&self, peer: &PeerId) -> Vec<UniqueId> {
+        let entry = self.read(|state| state.record(peer));
+        entry.iter().flat_map(|entry| entry.lacking_tickets()).collect()
+    }
+
+    /// Takes in tickets that a peer has sent beside its entry; those that the entry does not name
+    /// are counted as forged.
+    pub(super) fn attach_tickets(&self, peer: &PeerId, tickets: Vec<Ticket>) {
+        let attached = self.change(|state, effects| state.attach_tickets(peer, tickets, effects));
+        let _ = self.counted(attached);
     }
 
     /// Takes in what a peer told, once its signatures are verified; counts it if it is refused.
@@ -185,7 +259,7 @@ impl Shared {
         let version = entry.update_version();
         let peer = *entry.id();
         let known = |state: &State| state.record(&peer).map(|entry| entry.update_version());
-        let (before, merged) = self.change_silently(|state, effects| {
+        let (before, merged) = self.change_and(Events::Untold, |state, effects| {
             (known(state), state.merge(Input::Entry(entry), now, effects))
         });
         self.counted(merged).is_ok() && before != Some(version)
@@ -211,8 +285,14 @@ impl Shared {
     }
 
     /// Verifies an entry; one that is known already costs no signature check.
-    pub(super) fn verify(&self, raw: RawEntry) -> Result<SignedPeerEntry, Refusal> {
-        raw.verify(&self.tag, |peer| self.read(|state| state.record(peer)))
+    /// Bodies of tickets that it does not name are left out, and counted.
+    pub(super) fn verify(&self, mut raw: RawEntry) -> Result<SignedPeerEntry, Refusal> {
+        let tickets = raw.take_tickets();
+        let mut entry = raw.verify(&self.tag, |peer| self.read(|state| state.record(peer)))?;
+        if !entry.attach_tickets(tickets) {
+            self.refusals.count(Refusal::Forged);
+        }
+        Ok(entry)
     }
 
     pub(super) fn counted<T>(&self, result: Result<T, Refusal>) -> Result<T, Refusal> {
@@ -272,7 +352,7 @@ impl Shared {
     }
 
     pub(super) fn stream_peers(&self, stream: StreamId) -> StreamPeers {
-        let Guarded { state, index } = &mut *self.lock();
+        let Guarded { state, index, .. } = &mut *self.lock();
         index.subscribe(stream, &state.catalog())
     }
 

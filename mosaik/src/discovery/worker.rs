@@ -1,6 +1,7 @@
 //! The task that owns a node's place in the gossip: it drives the protocol value, announces,
 //! syncs, heals and purges.
 
+mod fetches;
 mod syncs;
 mod upkeep;
 
@@ -42,6 +43,7 @@ const SYNC_TURN: Duration = Duration::from_millis(500);
 /// How soon an entry is asked for that a beat told of; one that is under way comes sooner.
 const MISSING_DELAY: Duration = Duration::from_millis(200);
 
+use fetches::Fetches;
 use syncs::Syncs;
 use upkeep::Recurring;
 
@@ -58,6 +60,8 @@ pub(super) enum Command {
     Synced(PeerId, Learned),
     /// A peer began a sync, and it is over; it brought news of these peers.
     SyncedBy(PeerId, Learned),
+    /// An attempt to fetch a peer's tickets is over.
+    Fetched(PeerId),
     /// Say goodbye; answered when it was heard.
     Depart(oneshot::Sender<()>),
 }
@@ -84,6 +88,7 @@ pub(super) struct Worker {
     healing: Recurring,
     random_syncs: Recurring,
     syncs: Syncs,
+    fetches: Fetches,
     /// Whom a source has named, and where.
     candidates: BTreeMap<PeerId, EndpointAddr>,
     contacting: HashSet<PeerId>,
@@ -110,6 +115,7 @@ impl Worker {
             announce_interval: config.announce_interval,
             announce_jitter: jitter,
             syncs: Syncs::default(),
+            fetches: Fetches::default(),
             candidates: BTreeMap::new(),
             contacting: HashSet::new(),
             shared,
@@ -137,6 +143,7 @@ impl Worker {
                 Some((peer, start)) = inputs.starts.recv() => {
                     self.reach.transport.saw_incarnation(&peer, start);
                 }
+                () = self.shared.tickets_wanted.notified() => self.want_tickets(Instant::now()),
                 () = self.shared.edited.notified() => self.schedule.prompt(Instant::now()),
                 Ok(()) = inputs.addresses.changed() => {
                     let address = inputs.addresses.borrow_and_update().clone();
@@ -171,6 +178,10 @@ impl Worker {
             Command::SyncedBy(peer, learned) => {
                 self.syncs.ended_by(peer, now);
                 self.pass_on(&learned, now);
+            }
+            Command::Fetched(peer) => {
+                let is_lacking = !self.shared.lacking_tickets(&peer).is_empty();
+                self.fetches.ended(peer, is_lacking, now);
             }
             Command::Depart(_) => {}
         }
@@ -254,7 +265,8 @@ impl Worker {
             // Not at once if the clock stands still: the date and the timer are different clocks.
             Instant::now() + Duration::from_micros(left.clamp(1000, 3_600_000_000))
         });
-        let soonest = [self.overlay.next_timer(), self.syncs.next(), expiry].into_iter().flatten();
+        let soonest = [self.overlay.next_timer(), self.syncs.next(), self.fetches.next(), expiry];
+        let soonest = soonest.into_iter().flatten();
         soonest.chain(fixed).min().unwrap_or(self.healing.at)
     }
 
@@ -275,6 +287,7 @@ impl Worker {
             peers.into_iter().for_each(|peer| self.syncs.want(peer, now));
         }
         self.start_syncs(now);
+        self.start_fetches(now);
         self.announce(now);
     }
 

@@ -5,7 +5,11 @@ use std::{collections::BTreeSet, net::SocketAddr, path::PathBuf, sync::Arc};
 use iroh::{RelayMode, SecretKey};
 
 use super::{
-    Network, admission::Gate, config::NetworkConfig, error::Error, identity::DataDir,
+    Network,
+    admission::{Gate, TicketGate, watch_gate},
+    config::NetworkConfig,
+    error::Error,
+    identity::DataDir,
     local::LocalNode,
 };
 use crate::{
@@ -15,6 +19,7 @@ use crate::{
     random::Random,
     streams::{self, Streams, StreamsParts},
     tasks::Tasks,
+    tickets::TicketValidator,
     transport::{self, Options, Parts, Transport, sim::SimNet},
 };
 
@@ -86,6 +91,17 @@ impl NetworkBuilder {
     /// it is missing, and belongs to one running node at a time.
     pub fn data_dir(mut self, path: impl Into<PathBuf>) -> Self {
         self.config.data_dir = Some(path.into());
+        self
+    }
+
+    /// Deals only with nodes one of whose tickets this validator passes; several must all be
+    /// passed. Others are refused when they connect, disconnected when their tickets expire or are
+    /// removed, and what they announce is not used. All nodes of a network should require the same.
+    ///
+    /// A node that has to show a ticket starts with it: see
+    /// [`with_tickets`](crate::discovery::ConfigBuilder::with_tickets).
+    pub fn require_ticket(mut self, validator: impl TicketValidator) -> Self {
+        self.config.ticket_validators.push(Arc::new(validator));
         self
     }
 
@@ -161,6 +177,7 @@ impl NetworkBuilder {
             random: random.clone(),
             tasks: tasks.clone(),
             config: discovery_config,
+            gate: TicketGate::of(&config.ticket_validators),
         });
         let discovery = match discovery {
             Ok(discovery) => discovery,
@@ -181,6 +198,9 @@ impl NetworkBuilder {
             local: secret_key.public(),
             network_id,
         });
+        if !config.ticket_validators.is_empty() {
+            watch_gate(&tasks, &discovery, &transport);
+        }
         transport.listen();
         let leaving = Tasks::new();
         say_goodbye(&tasks, &leaving, stream_tasks, discovery.clone(), transport.clone(), data_dir);

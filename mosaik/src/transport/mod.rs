@@ -76,10 +76,12 @@ pub(crate) enum StreamKind {
     Sync = 2,
     /// A subscription: asked for, refused, ended here; its data flow on the bulk lane.
     Subscribe = 3,
+    /// A request for tickets of the peer.
+    Tickets = 4,
 }
 
 impl StreamKind {
-    pub(crate) const ALL: [Self; 3] = [Self::Gossip, Self::Sync, Self::Subscribe];
+    pub(crate) const ALL: [Self; 4] = [Self::Gossip, Self::Sync, Self::Subscribe, Self::Tickets];
 
     fn from_byte(byte: u8) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| *kind as u8 == byte)
@@ -89,7 +91,7 @@ impl StreamKind {
     /// over the kinds that are served, so that many of one kind never keep another from opening.
     const fn share(self) -> usize {
         match self {
-            Self::Gossip | Self::Sync => 8,
+            Self::Gossip | Self::Sync | Self::Tickets => 8,
             Self::Subscribe => 4096,
         }
     }

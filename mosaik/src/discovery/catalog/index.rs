@@ -11,7 +11,17 @@ use crate::{
     id::{PeerId, StreamId},
 };
 
-type Peers = OrdMap<PeerId, PeerEntry>;
+type Peers = OrdMap<PeerId, Listed>;
+
+/// An entry that has changed when the body of a ticket has come, too.
+#[derive(Clone, Debug)]
+struct Listed(PeerEntry);
+
+impl PartialEq for Listed {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.shows_the_same_as(&other.0)
+    }
+}
 
 /// Who produces each of the streams that somebody asked about.
 #[derive(Debug, Default)]
@@ -25,7 +35,9 @@ impl StreamIndex {
         self.watched.retain(|_, sender| !sender.is_closed());
         let sender = self.watched.entry(stream).or_insert_with(|| {
             let producers = catalog.peers().filter(|entry| entry.streams().contains(&stream));
-            watch::Sender::new(producers.map(|entry| (*entry.id(), entry.clone())).collect())
+            watch::Sender::new(
+                producers.map(|entry| (*entry.id(), Listed(entry.clone()))).collect(),
+            )
         });
         StreamPeers { receiver: sender.subscribe(), seen: OrdMap::new(), begun: false }
     }
@@ -43,7 +55,7 @@ impl StreamIndex {
             let entry = change.new.as_ref().filter(|_| new.contains(stream));
             sender.send_modify(|peers| {
                 match entry {
-                    Some(entry) => peers.insert(change.peer, entry.clone()),
+                    Some(entry) => peers.insert(change.peer, Listed(entry.clone())),
                     None => peers.remove(&change.peer),
                 };
             });
@@ -94,8 +106,10 @@ impl StreamPeers {
             .seen
             .diff(&now)
             .map(|item| match item {
-                DiffItem::Add(_, entry) => PeerDelta::Added(entry.clone()),
-                DiffItem::Update { new: (_, entry), .. } => PeerDelta::Updated(entry.clone()),
+                DiffItem::Add(_, Listed(entry)) => PeerDelta::Added(entry.clone()),
+                DiffItem::Update { new: (_, Listed(entry)), .. } => {
+                    PeerDelta::Updated(entry.clone())
+                }
                 DiffItem::Remove(peer, _) => PeerDelta::Removed(*peer),
             })
             .collect();

@@ -7,7 +7,7 @@ use futures::future::{join_all, try_join_all};
 
 use crate::{
     Network,
-    clock::Clock,
+    clock::{Clock, ClockScope},
     discovery,
     id::NetworkId,
     network::NetworkBuilder,
@@ -19,7 +19,11 @@ const FIRST_DAY: i64 = 20_454;
 
 /// The nodes that have not been handed to a parameter yet; all know each other.
 #[derive(Debug)]
-pub struct Nodes(vec::IntoIter<Network>);
+pub struct Nodes {
+    nodes: vec::IntoIter<Network>,
+    /// In a simulation, the test's own thread goes by its date.
+    _date: Option<ClockScope>,
+}
 
 impl Nodes {
     /// Nodes with sockets on loopback, in a network of their own.
@@ -39,8 +43,10 @@ impl Nodes {
         let clock = Clock::starting_at(DateTime::UNIX_EPOCH + TimeDelta::days(FIRST_DAY));
         // By the seed alone: the id goes into every hash and signature of the run.
         let id = NetworkId::from(format!("simulated {seed}").as_str());
+        let date = clock.set_for_thread();
         let builder = Network::builder(id).simulated(&net, clock);
-        Self::start(vec![builder; count]).await
+        let nodes = Self::start(vec![builder; count]).await;
+        Self { _date: Some(date), ..nodes }
     }
 
     /// Starts the nodes and waits until each knows all others.
@@ -59,7 +65,7 @@ impl Nodes {
             let _ = catalog.wait_for(|catalog| catalog.peers_count() >= expected).await;
         }))
         .await;
-        Self(nodes.into_iter())
+        Self { nodes: nodes.into_iter(), _date: None }
     }
 
     /// The nodes of the next parameter.
@@ -68,7 +74,7 @@ impl Nodes {
     }
 
     fn next(&mut self) -> Network {
-        self.0.next().expect("a scenario counts the nodes of all parameters")
+        self.nodes.next().expect("a scenario counts the nodes of all parameters")
     }
 }
 

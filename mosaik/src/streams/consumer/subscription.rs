@@ -170,6 +170,7 @@ impl Subscription {
             SubscribeError::NoCapacity => Until::Change(control, CAPACITY_PAUSE),
             SubscribeError::StreamNotFound
             | SubscribeError::NotAllowed
+            | SubscribeError::TicketsPending
             | SubscribeError::SchemaMismatch { .. }
             | SubscribeError::Undecodable(_) => Until::Change(control, LONGEST_PAUSE),
             SubscribeError::Refused(CloseReason::UnknownPeer) if !self.introduced => {
@@ -243,7 +244,8 @@ impl Subscription {
             said = control.next() => match said {
                 Ok(Some(Answer::Ended { code })) => {
                     let error = SubscribeError::from_reason(CloseReason::from_code(code));
-                    if error == SubscribeError::NotAllowed {
+                    if matches!(error, SubscribeError::NotAllowed | SubscribeError::TicketsPending)
+                    {
                         // Asking again makes the producer tell when that has changed.
                         return (Until::Pause, error);
                     }

@@ -27,12 +27,7 @@ pub use self::{
     config::ProducerConfig,
     error::{BuilderError, Error, SendError},
 };
-pub(super) use self::{
-    config::{OnlineWhen, Require},
-    core::Core,
-    subscriber::Subscriber,
-    worker::Worker,
-};
+pub(super) use self::{config::OnlineWhen, core::Core, subscriber::Subscriber, worker::Worker};
 use super::{
     codec::Codec,
     frames::{MAX_DATUM_BYTES, MAX_PREFIX},

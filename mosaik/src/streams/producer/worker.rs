@@ -2,16 +2,20 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::{
+    sync::{mpsc, oneshot, watch},
+    time::Instant,
+};
 
-use super::{core::Core, outlet::Outlet, ring::Position};
+use super::{ProducerConfig, core::Core, outlet::Outlet, ring::Position};
 use crate::{
     discovery::{Discovery, PeerInfo},
     id::PeerId,
     streams::{
-        Criteria,
+        Criteria, eligible,
         status::{Channel, ChannelInfo, State, Stats},
     },
+    ticket::Expiration,
     transport::{CloseReason, SendStream},
 };
 
@@ -58,6 +62,8 @@ struct Member {
     channel: Arc<Channel>,
     info: ChannelInfo,
     peer: PeerInfo,
+    /// When its tickets are to be judged again.
+    until: Expiration,
     state: watch::Sender<State>,
     end: Option<oneshot::Sender<CloseReason>>,
     outlet: Option<Arc<Outlet>>,
@@ -109,6 +115,7 @@ impl Worker {
                 return;
             }
             let watched = !(self.members.is_empty() && self.waiting.is_empty());
+            let expiry = self.next_expiry();
             tokio::select! {
                 () = closing.cancelled(), if !closing.is_cancelled() => {}
                 Some(request) = self.requests.recv() => self.handle(request),
@@ -116,6 +123,7 @@ impl Worker {
                     Ok(()) => self.review(),
                     Err(_) => return,
                 },
+                () = eligible::until(expiry) => self.expire(),
             }
             if closing.is_cancelled() {
                 self.core.close();
@@ -144,9 +152,11 @@ impl Worker {
         if self.core.closing.is_cancelled() {
             return Err(Denied { reason: CloseReason::StreamNotFound, ask_again: None });
         }
-        if !config.admits(&peer) {
-            return Err(self.deny(CloseReason::NotAllowed, peer));
-        }
+        config.want_tickets(&peer, &self.discovery);
+        let until = match config.admits(&peer, None, self.discovery.date()) {
+            Ok(until) => until,
+            Err(denial) => return Err(self.deny(eligible::reason(denial), peer)),
+        };
         if self.members.len() >= config.max_consumers {
             return Err(self.deny(CloseReason::NoCapacity, peer));
         }
@@ -161,7 +171,7 @@ impl Worker {
         let (end, ended) = oneshot::channel();
         let number = self.next_place;
         self.next_place += 1;
-        let member = Member { channel, info, peer, state, end: Some(end), outlet: None };
+        let member = Member { channel, info, peer, until, state, end: Some(end), outlet: None };
         self.members.insert(number, member);
         self.publish();
         Ok(Place { number, ended, requests: self.core.requests.clone() })
@@ -213,17 +223,13 @@ impl Worker {
         for member in self.members.values_mut() {
             // Who is not in the catalog any more is judged by its connection alone.
             let Some(entry) = catalog.get(member.peer.id()) else { continue };
-            if entry.update_version() == member.peer.update_version() {
+            if entry.shows_the_same_as(&member.peer) {
                 continue;
             }
             changed = true;
             member.peer = PeerInfo::new(entry.clone(), member.peer.rtt());
             member.info.set_peer(entry.clone());
-            if !self.core.config.admits(&member.peer)
-                && let Some(end) = member.end.take()
-            {
-                let _ = end.send(CloseReason::NotAllowed);
-            }
+            member.judge(&self.core.config, &self.discovery);
         }
         for waiting in &mut self.waiting {
             if let Some(entry) = catalog.get(waiting.peer.id()) {
@@ -236,6 +242,19 @@ impl Worker {
         self.invite();
     }
 
+    /// When the tickets of a consumer expire next.
+    fn next_expiry(&self) -> Option<Instant> {
+        let served = self.members.values().filter(|member| member.end.is_some());
+        eligible::next_expiry(served.map(|member| member.until), self.discovery.date())
+    }
+
+    /// Tickets may have expired: who must leave?
+    fn expire(&mut self) {
+        let now = self.discovery.date();
+        let expired = self.members.values_mut().filter(|member| member.until.is_expired_at(now));
+        expired.for_each(|member| member.judge(&self.core.config, &self.discovery));
+    }
+
     /// Tells those who wait that they would be admitted now.
     fn invite(&mut self) {
         let mut free = self.core.config.max_consumers.saturating_sub(self.members.len());
@@ -243,7 +262,10 @@ impl Worker {
             if waiting.ask_again.is_closed() {
                 continue;
             }
-            if free > 0 && self.core.config.admits(&waiting.peer) {
+            let now = self.discovery.date();
+            let config = &self.core.config;
+            config.want_tickets(&waiting.peer, &self.discovery);
+            if free > 0 && config.admits(&waiting.peer, None, now).is_ok() {
                 free -= 1;
                 let _ = waiting.ask_again.send(());
             } else {
@@ -265,6 +287,21 @@ impl Worker {
         core.channels.set(self.members.values().map(|member| member.info.clone()).collect());
         core.set_online(core.roster.would_hold(core.when.condition(), &peers));
         core.roster.publish(peers);
+    }
+}
+
+impl Member {
+    /// Judges the consumer again, and ends its subscription if it does not pass.
+    fn judge(&mut self, config: &ProducerConfig, discovery: &Discovery) {
+        config.want_tickets(&self.peer, discovery);
+        match config.admits(&self.peer, Some(self.until), discovery.date()) {
+            Ok(until) => self.until = until,
+            Err(denial) => {
+                if let Some(end) = self.end.take() {
+                    let _ = end.send(eligible::reason(denial));
+                }
+            }
+        }
     }
 }
 
