@@ -8,3 +8,4 @@ mod discovery;
 mod macros;
 mod network;
 mod streams;
+mod tickets;

@@ -43,7 +43,7 @@ const SYNC_TURN: Duration = Duration::from_millis(500);
 /// How soon an entry is asked for that a beat told of; one that is under way comes sooner.
 const MISSING_DELAY: Duration = Duration::from_millis(200);
 
-use fetches::Fetches;
+use fetches::{Fetches, OwnTickets};
 use syncs::Syncs;
 use upkeep::Recurring;
 
@@ -89,6 +89,7 @@ pub(super) struct Worker {
     random_syncs: Recurring,
     syncs: Syncs,
     fetches: Fetches,
+    own_tickets: OwnTickets,
     /// Whom a source has named, and where.
     candidates: BTreeMap<PeerId, EndpointAddr>,
     contacting: HashSet<PeerId>,
@@ -116,6 +117,7 @@ impl Worker {
             announce_jitter: jitter,
             syncs: Syncs::default(),
             fetches: Fetches::default(),
+            own_tickets: OwnTickets::default(),
             candidates: BTreeMap::new(),
             contacting: HashSet::new(),
             shared,
@@ -144,7 +146,10 @@ impl Worker {
                     self.reach.transport.saw_incarnation(&peer, start);
                 }
                 () = self.shared.tickets_wanted.notified() => self.want_tickets(Instant::now()),
-                () = self.shared.edited.notified() => self.schedule.prompt(Instant::now()),
+                () = self.shared.edited.notified() => {
+                    self.schedule.prompt(Instant::now());
+                    self.tell_tickets(Instant::now());
+                }
                 Ok(()) = inputs.addresses.changed() => {
                     let address = inputs.addresses.borrow_and_update().clone();
                     self.address(address);
@@ -223,6 +228,7 @@ impl Worker {
             LinkEvent::Up(link) => {
                 let at = Instant::now() + SYNC_DELAY + self.turn(&link.peer());
                 self.syncs.want(link.peer(), at);
+                self.tell_tickets_to(link, Instant::now());
             }
             LinkEvent::Down { peer, reason } => {
                 tracing::debug!(peer = %peer.fmt_short(), %reason, "a link went down");

@@ -1,7 +1,7 @@
-//! Whose tickets are to be fetched, and when.
+//! Whose tickets are to be fetched, and when; and who is told that this node's have changed.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeSet, HashMap, HashSet},
     time::Duration,
 };
 
@@ -9,7 +9,11 @@ use iroh::EndpointAddr;
 use tokio::time::Instant;
 
 use super::{Command, Worker};
-use crate::{discovery::tickets, id::PeerId};
+use crate::{
+    discovery::{entry::SignedPeerEntry, tickets},
+    id::{PeerId, UniqueId},
+    transport::Link,
+};
 
 /// The pause after the first attempt that did not bring all; it doubles.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
@@ -17,6 +21,16 @@ const FIRST_PAUSE: Duration = Duration::from_millis(500);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// Fetches at once.
 const MAX_AT_ONCE: usize = 16;
+
+/// A hello takes no longer than this.
+const HELLO_AT_MOST: Duration = Duration::from_secs(10);
+
+/// This node's tickets, as the peers that are connected were told.
+#[derive(Debug, Default)]
+pub(super) struct OwnTickets {
+    shown: BTreeSet<UniqueId>,
+    changed_at: Option<Instant>,
+}
 
 /// The fetches that are due and under way; one at a time from each peer.
 #[derive(Debug, Default)]
@@ -76,6 +90,33 @@ impl Worker {
         for peer in self.shared.take_wanted() {
             self.fetches.want(peer, now);
         }
+    }
+
+    /// This node's entry has changed: if its tickets have, all that are connected are told.
+    pub(super) fn tell_tickets(&mut self, now: Instant) {
+        let local = self.shared.local();
+        let tickets: BTreeSet<_> = local.tickets().keys().copied().collect();
+        if tickets != self.own_tickets.shown {
+            self.own_tickets = OwnTickets { shown: tickets, changed_at: Some(now) };
+            self.reach.transport.links().into_iter().for_each(|link| self.tell_of(&local, link));
+        }
+    }
+
+    /// A link is up: its hello may have begun before this node's tickets changed.
+    pub(super) fn tell_tickets_to(&self, link: Link, now: Instant) {
+        let changed_at = self.own_tickets.changed_at;
+        if changed_at.is_some_and(|at| now.duration_since(at) < HELLO_AT_MOST) {
+            self.tell_of(&self.shared.local(), link);
+        }
+    }
+
+    fn tell_of(&self, local: &SignedPeerEntry, link: Link) {
+        let local = local.clone();
+        self.tasks.spawn("discovery.tell_tickets", async move {
+            if let Err(error) = tickets::tell(&link, &local).await {
+                tracing::debug!(peer = %link.peer(), %error, "a peer was not told of tickets");
+            }
+        });
     }
 
     /// Begins the fetches that are due, each in a task of its own.
