@@ -128,6 +128,7 @@ fn decode<T: DeserializeOwned>(section: &[u8]) -> Result<T, CloseReason> {
 mod tests {
     use std::time::Duration;
 
+    use chrono::{DateTime, Utc};
     use iroh::SecretKey;
 
     use super::*;
@@ -137,7 +138,10 @@ mod tests {
             beat::Raw,
             catalog::{Merged, SyncItem},
             config::Config,
+            entry::PeerEntry,
+            gate::Gate,
         },
+        ticket::{Expiration, Verdict},
     };
 
     fn hello(node: &Arc<Shared>) -> HelloSections {
@@ -202,6 +206,95 @@ mod tests {
         let longer = [&offer_of_b, &b"more"[..]].concat();
         assert_eq!(hello(&a).admit(&b.me(), &longer, &[]), Ok(()));
         assert!(hello(&a).bodies(b"garbage").is_err());
+    }
+
+    /// A gate that lets in whoever shows this ticket.
+    struct Only(Ticket);
+
+    impl Gate for Only {
+        fn judge(&self, peer: &PeerEntry, _: DateTime<Utc>) -> Verdict {
+            if peer.tickets().contains_key(&self.0.id()) {
+                Verdict::Valid(Expiration::Never)
+            } else if self.lacks_tickets(peer) {
+                Verdict::Pending
+            } else {
+                Verdict::Invalid
+            }
+        }
+
+        fn lacks_tickets(&self, peer: &PeerEntry) -> bool {
+            peer.lacks_tickets_of(self.0.class)
+        }
+    }
+
+    fn ticket(data: &'static [u8]) -> Ticket {
+        Ticket::new("class".into(), Bytes::from_static(data))
+    }
+
+    fn gated(seed: u8) -> Arc<Shared> {
+        let shared = Arc::into_inner(node(seed, "net")).unwrap();
+        Arc::new(shared.with_gate(Some(Box::new(Only(ticket(b"good"))))))
+    }
+
+    #[tokio::test]
+    async fn tickets_come_with_the_hello_and_only_those_that_are_lacking() {
+        let (a, b) = (node(1, "net"), node(2, "net"));
+        b.edit(|entry| entry.add_ticket(ticket(b"one"))).unwrap();
+        assert_eq!(meet(&a, &b), [Ok(()), Ok(())]);
+        let seen = |node: &Arc<Shared>| node.catalog().get(&b.me()).unwrap().tickets().len();
+        assert_eq!(seen(&a), 1);
+        b.edit(|entry| entry.add_ticket(ticket(b"two"))).unwrap();
+        let bodies = hello(&b).bodies(&hello(&a).offer(&b.me())).unwrap();
+        let bodies: Bodies = decode(&bodies).unwrap();
+        assert_eq!(bodies.tickets, [ticket(b"two")]);
+        assert_eq!(meet(&a, &b), [Ok(()), Ok(())]);
+        assert_eq!(seen(&a), 2);
+    }
+
+    #[tokio::test]
+    async fn forged_tickets_are_counted_and_not_taken_in() {
+        let (a, b) = (gated(1), node(2, "net"));
+        b.edit(|entry| entry.add_ticket(ticket(b"bad"))).unwrap();
+        let offer = hello(&b).offer(&a.me());
+        let entry = Some(b.local().to_raw());
+        let forged = encode(&Bodies { entry, tickets: vec![ticket(b"good")] });
+        let refused = hello(&a).admit(&b.me(), &offer, &forged);
+        assert_eq!(refused, Err(CloseReason::TicketsPending), "the real one did not come");
+        assert_eq!(a.refusals().of(Refusal::Forged), 1);
+        assert_eq!(a.catalog().peers_count(), 0);
+        // Alone, for an entry that is known.
+        let forged = encode(&Bodies { entry: None, tickets: vec![ticket(b"good")] });
+        assert!(hello(&a).admit(&b.me(), &offer, &forged).is_err());
+        assert_eq!(a.refusals().of(Refusal::Forged), 2);
+    }
+
+    #[tokio::test]
+    async fn a_gate_lets_in_those_that_pass_and_shows_nobody_else() {
+        let (a, b) = (gated(1), node(2, "net"));
+        assert_eq!(meet(&a, &b), [Err(CloseReason::NoTicket), Ok(())]);
+        assert_eq!(a.catalog().peers_count(), 0);
+        b.edit(|entry| entry.add_ticket(ticket(b"good"))).unwrap();
+        // Its entry comes by another way, without the ticket: that is wanted.
+        assert!(a.take(SyncItem::Entry(b.local().to_raw())).is_ok());
+        assert_eq!(a.admits(&b.me()), Err(Denial::Pending));
+        assert!(a.take_wanted().contains(&b.me()));
+        let offer = hello(&b).offer(&a.me());
+        assert_eq!(hello(&a).admit(&b.me(), &offer, &[]), Err(CloseReason::TicketsPending));
+        assert_eq!(meet(&a, &b), [Ok(()), Ok(())]);
+        assert_eq!(a.catalog().peers_count(), 1);
+        b.edit(|entry| entry.remove_tickets_of(ticket(b"").class)).unwrap();
+        assert!(a.take(SyncItem::Entry(b.local().to_raw())).is_ok());
+        assert_eq!((a.admits(&b.me()), a.catalog().peers_count()), (Err(Denial::Invalid), 0));
+    }
+
+    #[tokio::test]
+    async fn an_entry_that_changed_during_the_hello_is_taken_in() {
+        let (a, b) = (node(1, "net"), node(2, "net"));
+        let offer = hello(&b).offer(&a.me());
+        b.edit(|entry| entry.add_tags("new")).unwrap();
+        let bodies = hello(&b).bodies(&hello(&a).offer(&b.me())).unwrap();
+        assert_eq!(hello(&a).admit(&b.me(), &offer, &bodies), Ok(()));
+        assert_eq!(a.catalog().get(&b.me()).unwrap().tags().len(), 1);
     }
 
     #[tokio::test]

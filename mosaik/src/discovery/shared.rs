@@ -231,7 +231,7 @@ impl Shared {
     }
 
     /// The ids of a peer's tickets that are not here.
-    pub(super) fn lacking_tickets(&self, peer: &PeerId) -> Vec<UniqueId> {
+    pub(super) fn lacking_tickets(&self, peer: &PeerId) -> BTreeSet<UniqueId> {
         let entry = self.read(|state| state.record(peer));
         entry.iter().flat_map(|entry| entry.lacking_tickets()).collect()
     }

@@ -1,7 +1,7 @@
 //! What peers that are connected tell each other about tickets, beside the gossip: that theirs
 //! have changed, and the bodies that the other lacks.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use tokio::time::{sleep, timeout};
@@ -36,7 +36,7 @@ const MAX_TIME: Duration = Duration::from_secs(5);
 #[derive(Debug, Serialize, Deserialize)]
 enum Request {
     /// These tickets are wanted.
-    Bodies(Vec<UniqueId>),
+    Bodies(BTreeSet<UniqueId>),
     /// The sender's entry names other tickets now.
     Changed(RawEntry),
 }

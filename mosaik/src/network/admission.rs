@@ -1,6 +1,9 @@
 //! What the transport asks in each hello, answered by discovery; and who is let into the network at
 //! all.
 
+#[cfg(test)]
+mod tests;
+
 use std::sync::Arc;
 
 use bytes::Bytes;
