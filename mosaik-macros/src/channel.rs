@@ -42,6 +42,7 @@ pub(crate) struct ProducerEnd {
     pub(crate) buffer: Option<Expr>,
     pub(crate) max_consumers: Option<Expr>,
     pub(crate) require: Vec<Expr>,
+    pub(crate) require_ticket: Vec<Expr>,
     pub(crate) online_when: Option<Expr>,
 }
 
@@ -50,6 +51,7 @@ pub(crate) struct ProducerEnd {
 pub(crate) struct ConsumerEnd {
     pub(crate) criteria: Option<Expr>,
     pub(crate) require: Vec<Expr>,
+    pub(crate) require_ticket: Vec<Expr>,
     pub(crate) online_when: Option<Expr>,
 }
 
@@ -191,7 +193,8 @@ impl Channel {
         let (network, named) = (network(), self.named());
         let buffer = end.buffer.iter();
         let max_consumers = end.max_consumers.iter();
-        let (require, online_when) = (&end.require, end.online_when.iter());
+        let (require, require_ticket) = (&end.require, &end.require_ticket);
+        let online_when = end.online_when.iter();
         quote! {
             #[automatically_derived]
             #[allow(deprecated)]
@@ -205,6 +208,7 @@ impl Channel {
                             #(.with_buffer_size(#buffer))*
                             #(.with_max_consumers(#max_consumers))*
                             #(.require(#require))*
+                            #(.require_ticket(#require_ticket))*
                             #(.online_when(#online_when))*
                             .build(),
                     )
@@ -228,7 +232,8 @@ impl Channel {
         let (impl_generics, type_generics, bounds) = generics.split_for_impl();
         let (network, named) = (network(), self.named());
         let criteria = end.criteria.iter();
-        let (require, online_when) = (&end.require, end.online_when.iter());
+        let (require, require_ticket) = (&end.require, &end.require_ticket);
+        let online_when = end.online_when.iter();
         quote! {
             #[automatically_derived]
             #[allow(deprecated)]
@@ -240,6 +245,7 @@ impl Channel {
                         #named
                         #(.with_criteria(#criteria))*
                         #(.require(#require))*
+                        #(.require_ticket(#require_ticket))*
                         #(.online_when(#online_when))*
                         .build()
                 }

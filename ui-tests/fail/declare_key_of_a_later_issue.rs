@@ -2,7 +2,6 @@ mosaik::declare::stream!(
     pub A = u64, "a",
     disconnect_lagging: true,
     backoff: slow(),
-    consumer require_ticket: jwt()
 );
 
 fn main() {}

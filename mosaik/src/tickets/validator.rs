@@ -48,6 +48,11 @@ pub struct InvalidTicket;
 ///
 /// assert_eq!(Password("friend").named("doorkeeper").name(), "doorkeeper");
 /// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a `TicketValidator`",
+    label = "expected something that judges tickets",
+    note = "implement `mosaik::tickets::TicketValidator` for it"
+)]
 pub trait TicketValidator: Send + Sync + 'static {
     /// The class of the tickets that this validator understands.
     fn class(&self) -> TicketClass;
