@@ -4,11 +4,12 @@
 //! careful person would: frames gathered into 64 KiB chunks on one stream, read by chunks.
 
 mod figures;
+mod idle;
 mod raw;
 
 use std::time::{Duration, Instant};
 
-use figures::{Figures, Goal, Meter, Unit, median};
+use figures::{Figures, Goal, Meter, Unit, median, quantile_of};
 use mosaik::{
     Bytes, Network, UniqueId, discovery,
     futures::{SinkExt, StreamExt},
@@ -153,8 +154,92 @@ async fn ping_pong(span: Duration) -> f64 {
     median
 }
 
+/// Datums a second that `count` consumers, each on a node of its own, get in total from one
+/// producer.
+async fn fan_out(span: Duration, count: usize) -> f64 {
+    let name = UniqueId::random();
+    let source = node(name).await;
+    let producer = source.streams().producer::<Small>().with_stream_id("bench").build();
+    let mut producer = producer.expect("a producer");
+    let mut consumers = Vec::new();
+    for _ in 0..count {
+        let node = node(name).await;
+        node.discovery().dial(source.local().addr()).await;
+        let consumer = node.streams().consumer::<Small>().with_stream_id("bench").build();
+        consumers.push((node, consumer));
+    }
+    producer.when().subscribed().minimum_of(count).await;
+    let receiving: Vec<_> = consumers
+        .into_iter()
+        .map(|(node, mut consumer)| {
+            tokio::spawn(async move {
+                let mut meter = Meter::new(span);
+                while let Some(datum) = consumer.next().await
+                    && datum.sequence - FIRST != LAST
+                {
+                    assert_eq!(datum.sequence - FIRST, meter.count(), "lost or out of order");
+                    meter.tick();
+                }
+                drop(node);
+                meter.rate()
+            })
+        })
+        .collect();
+    let begun = Instant::now();
+    let sending = tokio::spawn(async move {
+        let mut sent = 0;
+        while begun.elapsed() < span {
+            for _ in 0..256 {
+                producer.feed(small(sent)).await.expect("fed");
+                sent += 1;
+            }
+        }
+        producer.send(small(LAST)).await.expect("sent");
+        producer
+    });
+    let mut total = 0.0;
+    for consumer in receiving {
+        total += consumer.await.expect("a receiver");
+    }
+    drop(sending.await.expect("the sender"));
+    drop(source);
+    total
+}
+
+/// How long a small exchange on the control lane (a catalog sync with nothing to tell) takes at
+/// the given quantile, while the same two nodes move bulk data at full speed, or nothing.
+async fn control_delay(span: Duration, quantile: f64, loaded: bool) -> f64 {
+    let Pair { mut producer, mut consumer, _nodes: nodes } = pair::<Block>().await;
+    let bulk = loaded.then(|| {
+        let sending = tokio::spawn(async move {
+            let mut sent = 0;
+            while producer.feed(block::<{ 64 * 1024 }>(sent)).await.is_ok() {
+                sent += 1;
+            }
+        });
+        let receiving = tokio::spawn(async move { while consumer.next().await.is_some() {} });
+        [sending, receiving]
+    });
+    let delays = tokio::spawn(async move {
+        let (mut times, begun) = (Vec::new(), Instant::now());
+        while begun.elapsed() < span {
+            let asked = Instant::now();
+            nodes[0].discovery().sync_with(nodes[1].local().addr()).await.expect("answered");
+            times.push(asked.elapsed());
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        quantile_of(times, quantile)
+    });
+    let delay = delays.await.expect("delays");
+    bulk.into_iter().flatten().for_each(|task| task.abort());
+    delay
+}
+
 #[tokio::main(flavor = "multi_thread", worker_threads = 2)]
 async fn main() {
+    if let Some(code) = idle::child() {
+        return println!("{}", code.await);
+    }
     let mut figures = Figures::from_args("streams");
     let small_of = |datum: &Small| datum.sequence - FIRST;
     figures
@@ -198,5 +283,17 @@ async fn main() {
         )
         .await;
     figures.compare("ping-pong", Unit::Seconds, Goal::Ratio(2.0), ping_pong, raw::ping_pong).await;
+    // The twins of these are ours: one consumer, an idle bulk lane, nodes without subscriptions.
+    let (eight, one) = (|span| fan_out(span, 8), |span| fan_out(span, 1));
+    figures.compare("8-consumers", Unit::PerSecond, Goal::Ratio(0.8), eight, one).await;
+    for (name, quantile) in [("control-p50", 0.5), ("control-p99", 0.99)] {
+        let loaded = |span| control_delay(span, quantile, true);
+        let unloaded = |span| control_delay(span, quantile, false);
+        figures.compare(name, Unit::Seconds, Goal::Itself(0.05), loaded, unloaded).await;
+    }
+    let (with, without) = (async |_| idle::memory(1000), async |_| idle::memory(0));
+    figures.compare("1000-idle-memory", Unit::Bytes, Goal::Itself(50e6), with, without).await;
+    let (with, without) = (async |_| idle::cpu(1000), async |_| idle::cpu(0));
+    figures.compare("1000-idle-cpu", Unit::Share, Goal::Itself(0.01), with, without).await;
     figures.finish();
 }

@@ -1,6 +1,15 @@
 //! The node's view of the date: the system's, or a simulated one.
 
-use std::{cell::RefCell, fmt, marker::PhantomData, sync::Arc, time::Duration};
+use std::{
+    cell::RefCell,
+    fmt,
+    marker::PhantomData,
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering::Relaxed},
+    },
+    time::Duration,
+};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use tokio::time::Instant;
@@ -26,6 +35,22 @@ impl Clock {
     /// A date that stands still.
     pub(crate) fn fixed(date: DateTime<Utc>) -> Self {
         Self(Arc::new(move || date))
+    }
+
+    /// Any other one.
+    #[cfg(test)]
+    pub(crate) fn from_fn(date: impl Fn() -> DateTime<Utc> + Send + Sync + 'static) -> Self {
+        Self(Arc::new(date))
+    }
+
+    /// This clock, ahead of its date by what `skew` says, in microseconds, or behind it.
+    pub(crate) fn skewed(&self, skew: Arc<AtomicI64>) -> Self {
+        let right = self.clone();
+        Self(Arc::new(move || {
+            let date = right.now();
+            let skew = TimeDelta::microseconds(skew.load(Relaxed));
+            date.checked_add_signed(skew).unwrap_or(date)
+        }))
     }
 
     pub(crate) fn now(&self) -> DateTime<Utc> {

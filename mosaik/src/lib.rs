@@ -29,7 +29,8 @@
 //! - [`discovery`] knows who else is there.
 //! - [`streams`] carry typed data from producers to consumers, without loss.
 //! - [`tickets`] say who may talk to whom.
-//! - `#[mosaik::main]` makes a program of it, `#[mosaik::network_test]` a test.
+//! - `#[mosaik::main]` makes a program of it, `#[mosaik::network_test]` a test; [`testing`] has
+//!   faults for that.
 //!
 //! The chapters of the [`guide`] go into each.
 
@@ -53,6 +54,7 @@ mod runtime;
 mod schema;
 pub mod streams;
 mod tasks;
+pub mod testing;
 mod ticket;
 pub mod tickets;
 mod transport;

@@ -57,6 +57,25 @@ impl Tasks {
         );
     }
 
+    /// Runs work that may block, such as that of file systems, on a thread of its own. It is not cut
+    /// short when the owner is cancelled. `None` if it panicked, or never ran because the runtime is
+    /// ending.
+    pub(crate) async fn blocking<T: Send + 'static>(
+        &self,
+        name: &'static str,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Option<T> {
+        match self.tracker.spawn_blocking(work).await {
+            Ok(done) => Some(done),
+            Err(error) => {
+                if error.is_panic() {
+                    tracing::error!(task = name, "blocking work panicked");
+                }
+                None
+            }
+        }
+    }
+
     pub(crate) fn token(&self) -> &CancellationToken {
         &self.token
     }

@@ -44,5 +44,16 @@ fn scenario(model: &Model) -> TokenStream {
         let millis = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX);
         quote!(.timeout(#private::core::time::Duration::from_millis(#millis)))
     });
-    quote!(#private::testing::Scenario::new() #simulated #timeout)
+    let name = &model.function.sig.ident;
+    quote! {
+        #private::testing::Scenario::new()
+            .of(
+                #private::core::option_env!("CARGO_PKG_NAME"),
+                #private::core::concat!(
+                    #private::core::module_path!(), "::", #private::core::stringify!(#name)
+                ),
+            )
+            #simulated
+            #timeout
+    }
 }

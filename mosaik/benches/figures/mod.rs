@@ -24,6 +24,8 @@ pub enum Unit {
     Seconds,
     /// Bytes; less is better.
     Bytes,
+    /// A share of one; less is better.
+    Share,
 }
 
 /// The goal of a case.
@@ -48,7 +50,7 @@ impl Goal {
         };
         match unit {
             Unit::PerSecond | Unit::BytesPerSecond => value >= goal,
-            Unit::Seconds | Unit::Bytes => value <= goal,
+            Unit::Seconds | Unit::Bytes | Unit::Share => value <= goal,
         }
     }
 
@@ -245,13 +247,21 @@ impl fmt::Display for Shown {
             Unit::Seconds => write!(f, "{:.1} us", value * 1e6),
             Unit::Bytes if value >= 1e6 => write!(f, "{:.2} MB", value / 1e6),
             Unit::Bytes => write!(f, "{:.0} kB", value / 1e3),
+            Unit::Share => write!(f, "{:.2} %", value * 100.0),
         }
     }
 }
 
 /// The median of measured times, in seconds.
 #[allow(dead_code, reason = "each bench uses some")]
-pub fn median(mut times: Vec<Duration>) -> f64 {
+pub fn median(times: Vec<Duration>) -> f64 {
+    quantile_of(times, 0.5)
+}
+
+/// A quantile of measured times, in seconds.
+#[allow(dead_code, reason = "each bench uses some")]
+pub fn quantile_of(mut times: Vec<Duration>, quantile: f64) -> f64 {
     times.sort_unstable();
-    times.get(times.len() / 2).map_or(f64::NAN, Duration::as_secs_f64)
+    let at = (times.len() as f64 * quantile) as usize;
+    times.get(at).map_or(f64::NAN, Duration::as_secs_f64)
 }

@@ -7,7 +7,11 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use super::{
-    catalog::Input, entry::RawEntry, refusal::Refusal, shared::Shared, version::PeerEntryVersion,
+    catalog::{Input, SyncItem, Want},
+    entry::RawEntry,
+    refusal::Refusal,
+    shared::Shared,
+    version::PeerEntryVersion,
 };
 use crate::{
     id::{PeerId, UniqueId},
@@ -72,6 +76,21 @@ impl HelloSections {
         }))
     }
 
+    /// What proves to a peer that there is a newer run of it: the newest record of it here.
+    pub(crate) fn newer_run(&self, peer: &PeerId) -> Bytes {
+        let want = Want { peer: *peer, version: None };
+        let item = self.shared.read(|state| state.item(&want));
+        item.map(|item| encode(&item)).unwrap_or_default()
+    }
+
+    /// A peer shows what is to prove that there is a newer run of this node.
+    pub(crate) fn hear_of_newer_run(&self, proof: &[u8]) {
+        if let Ok(item) = schema::decode_prefix::<SyncItem>(proof) {
+            // Refused as every record of the own id, after it was looked at.
+            let _ = self.shared.take(item);
+        }
+    }
+
     /// Takes in the peer's entry and tickets, and says whether it is let in.
     ///
     /// An entry that does not come in time, or is dated in the future, is no reason to turn the
@@ -134,13 +153,7 @@ mod tests {
     use super::*;
     use crate::{
         clock::Clock,
-        discovery::{
-            beat::Raw,
-            catalog::{Merged, SyncItem},
-            config::Config,
-            entry::PeerEntry,
-            gate::Gate,
-        },
+        discovery::{beat::Raw, catalog::Merged, config::Config, entry::PeerEntry, gate::Gate},
         ticket::{Expiration, Verdict},
     };
 
@@ -154,7 +167,7 @@ mod tests {
         let start = crate::discovery::version::micros(clock.now());
         let address = key.public().into();
         let shared =
-            Shared::new(network.into(), key, clock, &Config::default(), start, address, |_, _| {});
+            Shared::new(network.into(), key, clock, &Config::default(), start, address, |_| {});
         Arc::new(shared.unwrap())
     }
 
@@ -277,7 +290,7 @@ mod tests {
         // Its entry comes by another way, without the ticket: that is wanted.
         assert!(a.take(SyncItem::Entry(b.local().to_raw())).is_ok());
         assert_eq!(a.admits(&b.me()), Err(Denial::Pending));
-        assert!(a.take_wanted().contains(&b.me()));
+        assert!(a.take_wanted().tickets.contains(&b.me()));
         let offer = hello(&b).offer(&a.me());
         assert_eq!(hello(&a).admit(&b.me(), &offer, &[]), Err(CloseReason::TicketsPending));
         assert_eq!(meet(&a, &b), [Ok(()), Ok(())]);

@@ -52,6 +52,11 @@ impl Beat {
         self.time
     }
 
+    /// When the sender means to send the next one, in microseconds from this one.
+    pub(crate) fn interval(&self) -> u64 {
+        u64::from(self.interval_ms) * 1000
+    }
+
     /// Which of two of one peer is kept.
     pub(crate) fn supersedes(&self, other: &Self) -> bool {
         let rank =

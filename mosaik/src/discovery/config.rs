@@ -48,6 +48,17 @@ pub struct Config {
     /// That directory. Default: `mosaik` in the user's runtime directory, or else `mosaik-<uid>`
     /// in the temporary one. Others must not be able to write to it.
     pub local_directory: Option<PathBuf>,
+    /// Whether nodes on the same LAN find each other by multicast DNS. Default true. Nothing is
+    /// sent by a node that listens on loopback only, nor without the feature `mdns`.
+    pub mdns: bool,
+    /// How often the round-trip time is measured to peers that something on this node could use;
+    /// each interval varies by half. Default 30 s.
+    pub rtt_probe_interval: Duration,
+    /// Peers that are further away than this are not shown by [`Catalog::peers`] and not consumed
+    /// from. Default none.
+    ///
+    /// [`Catalog::peers`]: super::Catalog::peers
+    pub max_rtt: Option<Duration>,
 }
 
 impl Default for Config {
@@ -65,6 +76,9 @@ impl Default for Config {
             graceful_departure_window: Duration::from_millis(500),
             local: true,
             local_directory: None,
+            mdns: true,
+            rtt_probe_interval: Duration::from_secs(30),
+            max_rtt: None,
         }
     }
 }
@@ -182,6 +196,24 @@ impl ConfigBuilder {
         self
     }
 
+    /// Sets whether nodes on the same LAN find each other by multicast DNS.
+    pub fn with_mdns(mut self, mdns: bool) -> Self {
+        self.0.mdns = mdns;
+        self
+    }
+
+    /// Sets how often round-trip times are measured.
+    pub fn with_rtt_probe_interval(mut self, interval: Duration) -> Self {
+        self.0.rtt_probe_interval = interval;
+        self
+    }
+
+    /// Sets how far away peers may be that are used.
+    pub fn with_max_rtt(mut self, rtt: Duration) -> Self {
+        self.0.max_rtt = Some(rtt);
+        self
+    }
+
     /// Checks the configuration.
     ///
     /// # Errors
@@ -197,6 +229,11 @@ impl ConfigBuilder {
                 config.graceful_departure_window <= SPAN_MAX,
                 "graceful_departure_window must be at most 365 days",
             ),
+            (
+                !config.rtt_probe_interval.is_zero() && config.rtt_probe_interval <= SPAN_MAX,
+                "rtt_probe_interval must be longer than zero and at most 365 days",
+            ),
+            (config.max_rtt != Some(Duration::ZERO), "max_rtt must be longer than zero"),
             (!config.purge_after.is_zero(), "purge_after must be longer than zero"),
             (!config.announce_interval.is_zero(), "announce_interval must be longer than zero"),
             (
@@ -254,6 +291,8 @@ mod tests {
             Config::builder().with_max_time_drift(Duration::MAX),
             Config::builder().with_announce_interval(Duration::MAX),
             Config::builder().with_announce_interval(Duration::from_secs(300)),
+            Config::builder().with_rtt_probe_interval(Duration::ZERO),
+            Config::builder().with_max_rtt(Duration::ZERO),
             Config::builder().with_announce_jitter(1.5),
             Config::builder().with_announce_jitter(f32::NAN),
         ];

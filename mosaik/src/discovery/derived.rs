@@ -39,6 +39,14 @@ pub(crate) fn directory_name(network: &NetworkId) -> String {
     name
 }
 
+/// The label under which the network's nodes find each other on a LAN: 16 hex digits.
+#[cfg(feature = "mdns")]
+pub(crate) fn mdns_label(network: &NetworkId) -> String {
+    let mut label = derive("mosaik 2026 discovery: mdns label", network).to_string();
+    label.truncate(16);
+    label
+}
+
 fn derive(context: &str, network: &NetworkId) -> Digest {
     Digest::from_bytes(blake3::derive_key(context, network.as_bytes()))
 }

@@ -73,6 +73,12 @@ pub enum Error {
     #[error("peer {0} did not answer in time")]
     Timeout(PeerId),
 
+    /// The clocks of the peer and of this node differ too much: what the one that is ahead signs is
+    /// not believed by the other. What they had to tell of others was exchanged. Set the clock that
+    /// is wrong.
+    #[error("{0}")]
+    ClockSkew(super::ClockSkew),
+
     /// The network was shut down. Nothing changed.
     #[error("the network was shut down")]
     Cancelled,

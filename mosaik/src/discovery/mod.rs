@@ -8,27 +8,33 @@
 //! [`Config`].
 
 mod admission;
+mod ask;
 mod beat;
 mod bootstrap;
 mod catalog;
 mod config;
 mod derived;
+mod description;
 mod entry;
 mod error;
 mod event;
 mod gate;
 mod gossip;
+mod incarnation;
 mod neighbors;
 mod node_ticket;
 mod peer_info;
+mod purged;
+mod questions;
 mod reach;
 mod refusal;
+mod rtt;
 mod shared;
+mod skew;
 mod sources;
 mod sync;
 #[cfg(test)]
 mod tests;
-mod tickets;
 mod version;
 mod worker;
 
@@ -47,6 +53,7 @@ pub use bootstrap::{Bootstrap, BootstrapError, BootstrapHost};
 pub use catalog::Catalog;
 pub(crate) use catalog::{PeerDelta, StreamPeers};
 pub use config::{Config, ConfigBuilder, ConfigBuilderError};
+pub use description::Description;
 pub use entry::{PeerEntry, SignedPeerEntry};
 pub use error::Error;
 pub use event::Event;
@@ -54,6 +61,7 @@ pub(crate) use gate::Gate;
 pub use node_ticket::{NodeTicket, NodeTicketError};
 pub use peer_info::PeerInfo;
 pub use refusal::{Refusal, Refusals};
+pub use skew::ClockSkew;
 pub use version::PeerEntryVersion;
 
 use crate::{
@@ -66,6 +74,7 @@ use crate::{
     transport::{StreamKind, Transport},
 };
 use reach::{AddressBook, Reach};
+use rtt::Probes;
 use shared::Shared;
 use sources::{BootstrapSource, LocalDirectory, LocalSource, Source};
 use worker::{Command, Inputs, Worker};
@@ -84,6 +93,7 @@ pub struct Discovery {
     reach: Reach,
     tasks: Tasks,
     config: Arc<Config>,
+    probes: Probes,
 }
 
 /// What discovery is made of.
@@ -111,18 +121,19 @@ impl Discovery {
         let DiscoveryParts { tasks, config, gate, .. } = parts;
         let addresses = transport.addr();
         let address = addresses.borrow().clone();
-        let (starts_sender, starts) = mpsc::channel(COMMANDS_BACKLOG);
-        // When full: the hello of the peer's new run closes the old connections as well.
-        let on_new_start = move |peer: &PeerId, start| {
-            let _ = starts_sender.try_send((*peer, start));
+        let (notices_sender, notices) = mpsc::channel(COMMANDS_BACKLOG);
+        // When full: the hello of a peer's new run closes the old connections as well, and what
+        // else there is to notice will be noticed again.
+        let on_notice = move |notice| {
+            let _ = notices_sender.try_send(notice);
         };
         let start = transport.start();
         let me = secret_key.public();
         let shared =
-            Shared::new(network_id, secret_key, clock, &config, start, address, on_new_start)?;
+            Shared::new(network_id, secret_key, clock, &config, start, address, on_notice)?;
         let shared = Arc::new(shared.with_gate(gate));
         let local = open_local_directory(&config, &network_id, me, &shared);
-        let book = AddressBook { shared, local };
+        let book = AddressBook { shared, local, tasks: tasks.clone() };
         let (commands, commands_received) = mpsc::channel(COMMANDS_BACKLOG);
         let (inbound_sender, inbound) = mpsc::channel(INBOUND_BACKLOG);
         let reach = Reach { book, transport, commands };
@@ -132,13 +143,16 @@ impl Discovery {
             inbound,
             links: reach.transport.events(),
             addresses,
-            starts,
+            notices,
         };
         let worker =
             Worker::new(reach.clone(), &config, random.clone(), tasks.clone(), inbound_sender);
         tasks.spawn("discovery.worker", worker.run(inputs));
         run_sources(&reach, &config, &random, &tasks);
-        Ok(Self { reach, tasks, config: Arc::new(config) })
+        let (config, probes) = (Arc::new(config), Probes::default());
+        let probing = rtt::run(reach.clone(), probes.clone(), config.clone(), random);
+        tasks.spawn("discovery.rtt", probing);
+        Ok(Self { reach, tasks, config, probes })
     }
 
     /// Dials these nodes and joins the network through them: connects, exchanges catalogs, and
@@ -233,8 +247,16 @@ impl Discovery {
     /// Tags this node; visible in its catalog at return, then announced. Tags that do not fit
     /// into an entry (256 KiB in all) are refused with a warning in the log.
     pub fn add_tags<V>(&self, tags: impl IntoIterOrSingle<Tag, V>) {
+        self.warn(self.try_add_tags(tags));
+    }
+
+    /// As [`Discovery::add_tags`], and says so if they do not fit.
+    ///
+    /// # Errors
+    /// [`Error::TooLarge`]: no tag was added.
+    pub fn try_add_tags<V>(&self, tags: impl IntoIterOrSingle<Tag, V>) -> Result<(), Error> {
         let tags: Vec<Tag> = tags.into_many().collect();
-        self.warn(self.shared().edit(|entry| entry.add_tags(tags)));
+        self.shared().edit(|entry| entry.add_tags(tags))
     }
 
     /// Removes tags of this node; visible in its catalog at return, then announced.
@@ -322,8 +344,9 @@ impl Discovery {
     /// passed. The node takes no further part in gossip. To be called before its tasks are
     /// cancelled.
     pub(crate) async fn depart(&self) {
-        if let Some(directory) = &self.reach.book.local {
-            directory.leave();
+        if let Some(directory) = self.reach.book.local.clone() {
+            let leave = move || directory.leave();
+            self.tasks.blocking("discovery.local.leave", leave).await;
         }
         let (heard, departed) = oneshot::channel();
         let window = self.config.graceful_departure_window;
@@ -378,28 +401,36 @@ fn open_local_directory(
 fn serve(reach: &Reach, inbound: mpsc::Sender<neighbors::Inbound>) {
     // The transport keeps these for good: they must not hold the transport itself.
     let book = reach.book.clone();
-    reach.transport.set_lookup(Arc::new(move |peer| book.lookup(peer)));
+    reach.transport.set_lookup(Arc::new(move |peer| {
+        let book = book.clone();
+        Box::pin(async move { book.lookup(&peer).await })
+    }));
     reach.transport.serve(StreamKind::Gossip, move |link, send, recv| {
         neighbors::read(link, send, recv, inbound.clone())
-    });
-    let shared = reach.shared().clone();
-    reach.transport.serve(StreamKind::Tickets, move |link, send, recv| {
-        let shared = shared.clone();
-        async move { tickets::answer(&shared, &link, send, recv).await }
     });
     let (shared, commands) = (reach.shared().clone(), reach.commands.clone());
     reach.transport.serve(StreamKind::Sync, move |link, send, recv| {
         let (shared, commands) = (shared.clone(), commands.clone());
         async move { worker::answer_sync(&shared, &commands, link, send, recv).await }
     });
+    let shared = reach.shared().clone();
+    reach.transport.serve(StreamKind::Ask, move |link, send, recv| {
+        let shared = shared.clone();
+        async move { ask::answer(&shared, &link, send, recv).await }
+    });
 }
 
 fn run_sources(reach: &Reach, config: &Config, random: &Random, tasks: &Tasks) {
     let local = reach.book.local.clone().map(|directory| LocalSource::new(directory, random));
     let bootstrap = BootstrapSource::new(config, random.clone());
+    #[cfg(feature = "mdns")]
+    let mdns = config.mdns.then(|| Box::new(sources::MdnsSource) as Box<dyn Source>);
+    #[cfg(not(feature = "mdns"))]
+    let mdns = None;
     let sources = [
         local.map(|source| Box::new(source) as Box<dyn Source>),
         bootstrap.map(|source| Box::new(source) as Box<dyn Source>),
+        mdns,
     ];
     for source in sources.into_iter().flatten() {
         tasks.spawn(source.name(), source.run(reach.clone()));

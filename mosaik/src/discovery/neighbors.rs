@@ -303,7 +303,7 @@ impl Writer {
     async fn await_address(&self) {
         let deadline = Instant::now() + ADDRESS_WAIT;
         let mut catalog = self.reach.shared().catalog_watch();
-        while self.reach.book.lookup(&self.peer).is_none() {
+        while self.reach.book.lookup(&self.peer).await.is_none() {
             if !matches!(timeout_at(deadline, catalog.changed()).await, Ok(Ok(()))) {
                 return;
             }

@@ -6,11 +6,12 @@ use iroh::EndpointAddr;
 use tokio::sync::mpsc;
 
 use super::{
-    entry::SignedPeerEntry, error::Error, shared::Shared, sources::LocalDirectory, sync,
-    worker::Command,
+    entry::SignedPeerEntry, error::Error, shared::Shared, skew::ClockSkew, sources::LocalDirectory,
+    sync, worker::Command,
 };
 use crate::{
     id::PeerId,
+    tasks::Tasks,
     transport::{CloseReason, DialError, Link, Transport},
 };
 
@@ -19,25 +20,29 @@ use crate::{
 pub(super) struct AddressBook {
     pub(super) shared: Arc<Shared>,
     pub(super) local: Option<Arc<LocalDirectory>>,
+    pub(super) tasks: Tasks,
 }
 
 impl AddressBook {
     /// The last known address of a peer, of whichever source knows its newest entry.
-    pub(super) fn lookup(&self, peer: &PeerId) -> Option<EndpointAddr> {
+    pub(super) async fn lookup(&self, peer: &PeerId) -> Option<EndpointAddr> {
         let known = self.shared.read(|state| {
             let signed = state.record(peer).map(SignedPeerEntry::into_unsigned);
             signed.or_else(|| state.unsigned(peer).cloned())
         });
-        let local = self
-            .local
-            .as_ref()
-            .and_then(|directory| directory.entry_of(peer, &self.shared))
-            .map(SignedPeerEntry::into_unsigned);
+        let local = self.local_entry_of(*peer).await.map(SignedPeerEntry::into_unsigned);
         let newest = match (known, local) {
             (Some(known), Some(local)) if local.is_newer_than(&known) => Some(local),
             (known, local) => known.or(local),
         };
         newest.map(|entry| entry.address().clone())
+    }
+
+    /// The entry of a node on this machine. The directory may be on a slow or hanging file system.
+    pub(super) async fn local_entry_of(&self, peer: PeerId) -> Option<SignedPeerEntry> {
+        let (directory, shared) = (self.local.clone()?, self.shared.clone());
+        let read = move || directory.entry_of(&peer, &shared);
+        self.tasks.blocking("discovery.local.read", read).await?
     }
 }
 
@@ -57,7 +62,7 @@ impl Reach {
     /// Connects to a peer, by these addresses and those that are known besides.
     pub(super) async fn connect(&self, to: EndpointAddr) -> Result<Link, DialError> {
         let mut to = to;
-        if let Some(known) = self.book.lookup(&to.id) {
+        if let Some(known) = self.book.lookup(&to.id).await {
             to.addrs.extend(known.addrs);
         }
         self.transport.connect(to).await
@@ -101,7 +106,11 @@ impl Reach {
                 Err(source) => return Err(Error::Unreachable { peer, source: source.into() }),
             };
             match sync::initiate(self.shared(), &link).await {
-                Ok(learned) => return Ok(learned),
+                Ok(learned) => {
+                    let skew = ClockSkew::between(&link);
+                    let is_skewed = self.shared().compare_clocks(skew);
+                    return if is_skewed { Err(Error::ClockSkew(skew)) } else { Ok(learned) };
+                }
                 Err(sync::SyncError::TimedOut) => return Err(Error::Timeout(peer)),
                 Err(_) if !retried && has_successor(&link).await => retried = true,
                 Err(source) => return Err(Error::Interrupted { peer, source: source.into() }),

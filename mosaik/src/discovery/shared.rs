@@ -13,7 +13,11 @@ use std::{
 
 use chrono::{DateTime, Utc};
 use iroh::{EndpointAddr, SecretKey};
-use tokio::sync::{Notify, broadcast, watch};
+use tokio::{
+    sync::{Notify, broadcast, watch},
+    time::Instant,
+};
+use tokio_util::sync::CancellationToken;
 
 use super::{
     beat::{Beat, Departure},
@@ -22,12 +26,14 @@ use super::{
     },
     config::Config,
     derived::NetworkTag,
+    description::{Description, Descriptions},
     entry::{PeerEntry, RawEntry, SignedPeerEntry},
     error::Error,
     event::Event,
     gate::Gate,
     refusal::{Refusal, Refusals},
-    version::{PeerEntryVersion, micros, span_micros},
+    skew::{ClockSkew, Skews},
+    version::{PeerEntryVersion, date, micros, span_micros},
 };
 use crate::{
     clock::Clock,
@@ -39,8 +45,16 @@ use crate::{
 /// interval of announcements if that is shorter.
 const BEAT_AGE_MAX: Duration = Duration::from_secs(1);
 
-/// Told which peer started (again), and when.
-type OnNewStart = dyn Fn(&PeerId, u64) + Send + Sync;
+/// What the worker is to see to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Notice {
+    /// A peer started (again), and when it did; or somebody else with this node's own key.
+    NewStart(PeerId, u64),
+    /// The clocks of a peer and of this node differ too much; the peer may not know it yet.
+    Skew(ClockSkew),
+}
+
+type OnNotice = dyn Fn(Notice) + Send + Sync;
 
 /// Whether those who listen hear of a change.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -54,7 +68,7 @@ pub(super) struct Shared {
     tag: NetworkTag,
     network_id: NetworkId,
     clock: Clock,
-    announce_interval: Duration,
+    max_time_drift: u64,
     state: Mutex<Guarded>,
     catalog: watch::Sender<Catalog>,
     events: broadcast::Sender<Event>,
@@ -64,22 +78,34 @@ pub(super) struct Shared {
     established: AtomicBool,
     /// Told when the own entry changed.
     pub(super) edited: Notify,
-    /// Told when tickets are wanted.
-    pub(super) tickets_wanted: Notify,
+    /// Told when something of a peer is wanted.
+    pub(super) wanted: Notify,
     gate: Option<Box<dyn Gate>>,
-    on_new_start: Box<OnNewStart>,
+    on_notice: Box<OnNotice>,
+    skews: Mutex<Skews>,
+    skew: watch::Sender<Option<ClockSkew>>,
+    /// Cancelled when a twin with a newer start makes this node stop.
+    superseded: CancellationToken,
+    descriptions: Descriptions,
 }
 
 struct Guarded {
     state: State,
     index: StreamIndex,
-    /// Peers whose tickets somebody is to judge and that are not here.
-    wanted: BTreeSet<PeerId>,
+    wanted: Wanted,
+}
+
+/// What is to be fetched from peers themselves.
+#[derive(Debug, Default)]
+pub(super) struct Wanted {
+    /// Peers that say that there is a newer version of their entries.
+    pub(super) entries: BTreeSet<PeerId>,
+    /// Peers whose tickets somebody reads and that are not here.
+    pub(super) tickets: BTreeSet<PeerId>,
 }
 
 impl Shared {
-    /// The node's state at its start. `on_new_start` is told about peers that started (again),
-    /// and when they did.
+    /// The node's state at its start; `on_notice` must not block.
     pub(super) fn new(
         network_id: NetworkId,
         key: SecretKey,
@@ -87,9 +113,11 @@ impl Shared {
         config: &Config,
         start: u64,
         address: EndpointAddr,
-        on_new_start: impl Fn(&PeerId, u64) + Send + Sync + 'static,
+        on_notice: impl Fn(Notice) + Send + Sync + 'static,
     ) -> Result<Self, Error> {
-        let rules = Rules::new(network_id, config.purge_after, config.max_time_drift);
+        let rules = Rules::new(network_id, config.purge_after, config.max_time_drift)
+            .with_announce_interval(config.announce_interval)
+            .with_max_rtt(config.max_rtt);
         let version = PeerEntryVersion::new(start, micros(clock.now()).max(start));
         let entry = PeerEntry::starting(network_id, address, version).add_tags(config.tags.clone());
         let tickets = config.tickets.iter().cloned();
@@ -101,20 +129,24 @@ impl Shared {
             tag,
             network_id,
             clock,
-            announce_interval: config.announce_interval,
+            max_time_drift: span_micros(config.max_time_drift),
             catalog: watch::Sender::new(state.catalog()),
             state: Mutex::new(Guarded {
                 state,
                 index: StreamIndex::default(),
-                wanted: BTreeSet::new(),
+                wanted: Wanted::default(),
             }),
             events: broadcast::Sender::new(config.events_backlog),
             refusals: Arc::default(),
             established: AtomicBool::new(false),
             edited: Notify::new(),
-            tickets_wanted: Notify::new(),
+            wanted: Notify::new(),
             gate: None,
-            on_new_start: Box::new(on_new_start),
+            on_notice: Box::new(on_notice),
+            skews: Mutex::default(),
+            skew: watch::Sender::new(None),
+            superseded: CancellationToken::new(),
+            descriptions: Descriptions::default(),
         })
     }
 
@@ -188,13 +220,16 @@ impl Shared {
             }
             result
         };
-        for Change { peer, old, new } in &effects.changes {
+        for Change { peer, old, new, .. } in &effects.changes {
             let start = |entry: &Option<PeerEntry>| {
                 entry.as_ref().map_or(0, |entry| entry.update_version().start())
             };
             if start(new) > start(old) {
-                (self.on_new_start)(peer, start(new));
+                (self.on_notice)(Notice::NewStart(*peer, start(new)));
             }
+        }
+        if let Some(start) = effects.newer_self {
+            (self.on_notice)(Notice::NewStart(self.me(), start));
         }
         effects.judge.iter().for_each(|peer| self.judge(peer, events));
         result
@@ -220,13 +255,21 @@ impl Shared {
 
     /// Has the tickets of a peer fetched that are not here.
     pub(super) fn want_tickets(&self, peer: PeerId) {
-        if self.lock().wanted.insert(peer) {
-            self.tickets_wanted.notify_one();
+        self.lock().wanted.tickets.insert(peer);
+        self.wanted.notify_one();
+    }
+
+    /// A peer says that it has an entry of this version now, with other tickets.
+    pub(super) fn want_newer(&self, peer: PeerId, version: PeerEntryVersion) {
+        let known = self.read(|state| state.record(&peer).map(|entry| entry.update_version()));
+        if known < Some(version) {
+            self.lock().wanted.entries.insert(peer);
+            self.wanted.notify_one();
         }
     }
 
-    /// Peers whose tickets are wanted since this was last asked.
-    pub(super) fn take_wanted(&self) -> BTreeSet<PeerId> {
+    /// What is wanted since this was last asked.
+    pub(super) fn take_wanted(&self) -> Wanted {
         std::mem::take(&mut self.lock().wanted)
     }
 
@@ -246,8 +289,78 @@ impl Shared {
     /// Takes in what a peer told, once its signatures are verified; counts it if it is refused.
     pub(super) fn merge(&self, input: Input) -> Result<Merged, Refusal> {
         let now = self.now();
+        let (peer, dated) = (*input.peer(), input.latest_date());
         let merged = self.change(|state, effects| state.merge(input, now, effects));
+        if merged == Err(Refusal::Future) {
+            self.notice_skew(ClockSkew { peer, ours: date(now), theirs: date(dated) });
+        }
         self.counted(merged)
+    }
+
+    /// What a peer's clock showed when ours showed the other date: of no interest unless the two
+    /// differ by more than is believed. Says whether they do.
+    pub(super) fn compare_clocks(&self, skew: ClockSkew) -> bool {
+        let difference = micros(skew.ours).abs_diff(micros(skew.theirs));
+        let is_skewed = difference > self.max_time_drift;
+        if is_skewed {
+            self.notice_skew(skew);
+        }
+        is_skewed
+    }
+
+    fn notice_skew(&self, skew: ClockSkew) {
+        let mut skews = self.skews.lock().unwrap_or_else(PoisonError::into_inner);
+        if skews.is_news(&skew.peer, Instant::now()) {
+            drop(skews);
+            tracing::warn!("{skew}: set the clock that is wrong");
+            self.skew.send_replace(Some(skew));
+            (self.on_notice)(Notice::Skew(skew));
+        }
+    }
+
+    pub(super) fn clock_skew(&self) -> watch::Receiver<Option<ClockSkew>> {
+        self.skew.subscribe()
+    }
+
+    /// What an id stands for, if this node can say.
+    pub(super) fn description(&self, id: &UniqueId) -> Option<Description> {
+        self.descriptions.get(id)
+    }
+
+    pub(super) fn describe(&self, id: UniqueId, description: Description) {
+        self.descriptions.insert(id, description);
+    }
+
+    pub(super) fn forget_description(&self, id: &UniqueId) {
+        self.descriptions.remove(id);
+    }
+
+    /// The round-trip time to a peer, as it was measured last.
+    pub(super) fn rtt(&self, peer: &PeerId) -> Option<Duration> {
+        self.read(|state| state.rtt(peer))
+    }
+
+    /// The round-trip time to a peer was measured; those who use it are told of a change.
+    pub(super) fn sample_rtt(&self, peer: &PeerId, sample: Duration) {
+        self.change(|state, effects| state.sample_rtt(peer, sample, effects));
+    }
+
+    /// Where the peers are that something on this node could use.
+    pub(super) fn used_peers(&self) -> Vec<EndpointAddr> {
+        let Guarded { state, index, .. } = &*self.lock();
+        state.used_peers(index)
+    }
+
+    pub(super) fn superseded(&self) -> &CancellationToken {
+        &self.superseded
+    }
+
+    /// The node's own entry as that of a run that began at `start`.
+    pub(super) fn renew(&self, start: u64) -> Result<(), Error> {
+        self.edit_at(
+            |version, now| PeerEntryVersion::new(start, version.next(now).update()),
+            |entry| entry,
+        )
     }
 
     /// As [`Shared::merge`], without an event; says whether it brought anything new.
@@ -304,10 +417,18 @@ impl Shared {
 
     /// Changes and signs the node's own entry; visible in the catalog at return, then announced.
     pub(super) fn edit(&self, edit: impl FnOnce(PeerEntry) -> PeerEntry) -> Result<(), Error> {
+        self.edit_at(PeerEntryVersion::next, edit)
+    }
+
+    fn edit_at(
+        &self,
+        next: impl FnOnce(PeerEntryVersion, u64) -> PeerEntryVersion,
+        edit: impl FnOnce(PeerEntry) -> PeerEntry,
+    ) -> Result<(), Error> {
         let now = self.now();
         self.change(|state, _| {
             let old = state.local().entry().clone();
-            let version = old.update_version().next(now);
+            let version = next(old.update_version(), now);
             let local = edit(old).at_version(version).sign(&self.key)?;
             state.set_local(local);
             self.catalog.send_replace(state.catalog());
@@ -322,7 +443,8 @@ impl Shared {
         let now = self.now();
         let mut guard = self.lock();
         let local = guard.state.local();
-        let age_max = span_micros(BEAT_AGE_MAX.min(self.announce_interval / 2));
+        let interval = guard.state.announce_interval();
+        let age_max = span_micros(BEAT_AGE_MAX.min(interval / 2));
         let is_recent = |beat: &Beat| {
             beat.version() == local.update_version() && beat.time().saturating_add(age_max) > now
         };
@@ -330,7 +452,7 @@ impl Shared {
             return local.clone();
         }
         let version = local.update_version();
-        let beat = Beat::sign(&self.key, &self.tag, version, now, self.announce_interval);
+        let beat = Beat::sign(&self.key, &self.tag, version, now, interval);
         let local = local.clone().with_beat(Some(beat));
         guard.state.set_local(local.clone());
         local

@@ -1,10 +1,21 @@
 //! Whole discoveries over the simulated network, in virtual time.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use tokio::time::{Instant, sleep, timeout};
+
+mod clocks;
+mod healing;
+mod questions;
+mod twins;
 
 use super::*;
 use crate::{
@@ -25,6 +36,14 @@ impl Admission for Hello {
 
     fn bodies(&self, _peer: PeerId, offer: &[u8]) -> Result<Bytes, CloseReason> {
         self.0.bodies(offer)
+    }
+
+    fn newer_run(&self, peer: PeerId) -> Bytes {
+        self.0.newer_run(&peer)
+    }
+
+    fn hear_of_newer_run(&self, proof: &[u8]) {
+        self.0.hear_of_newer_run(proof);
     }
 
     fn admit(&self, peer: PeerId, offer: &[u8], bodies: &[u8]) -> Result<(), CloseReason> {
@@ -51,6 +70,30 @@ impl World {
     fn new(seed: u64) -> Self {
         let date: DateTime<Utc> = "2026-01-01T00:00:00Z".parse().unwrap();
         Self { net: SimNet::new(seed, SimConfig::default()), clock: Clock::starting_at(date) }
+    }
+
+    /// The same network, as seen by nodes whose clocks are behind.
+    fn set_back(&self, by: Duration) -> Self {
+        let clock = self.clock.clone();
+        Self { net: self.net.clone(), clock: Clock::from_fn(move || clock.now() - by) }
+    }
+
+    /// The same network, as seen by nodes whose clocks are ahead.
+    fn set_forward(&self, by: Duration) -> Self {
+        let clock = self.clock.clone();
+        Self { net: self.net.clone(), clock: Clock::from_fn(move || clock.now() + by) }
+    }
+
+    /// The same network with another clock, and what makes that go ahead by two minutes.
+    fn with_a_clock_that_jumps(&self) -> (Self, impl FnOnce()) {
+        let (clock, ahead) = (self.clock.clone(), Arc::new(AtomicBool::new(false)));
+        let jumps = ahead.clone();
+        let date = move || match jumps.load(Ordering::Relaxed) {
+            true => clock.now() + Duration::from_secs(120),
+            false => clock.now(),
+        };
+        let world = Self { net: self.net.clone(), clock: Clock::from_fn(date) };
+        (world, move || ahead.store(true, Ordering::Relaxed))
     }
 
     fn node(&self, seed: u8, config: ConfigBuilder) -> Node {
@@ -127,6 +170,7 @@ impl Node {
     }
 }
 
+const MS: Duration = Duration::from_millis(1);
 const SECOND: Duration = Duration::from_secs(1);
 
 async fn converged(nodes: &[Node], limit: Duration) {

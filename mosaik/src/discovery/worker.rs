@@ -2,7 +2,9 @@
 //! syncs, heals and purges.
 
 mod fetches;
+mod notices;
 mod syncs;
+mod tickets;
 mod upkeep;
 
 use std::{
@@ -20,31 +22,38 @@ use tokio::{
 
 use super::{
     beat::Raw,
-    catalog::{Effects, Merged, SyncItem},
+    catalog::{Merged, State, SyncItem},
     config::Config,
     derived::gossip_topic,
+    entry::SignedPeerEntry,
     gossip::{Announcement, Due, Effect, Overlay, Schedule},
+    incarnation::Incarnation,
     neighbors::{Heard, Inbound, Neighbors},
+    purged::Purged,
     reach::Reach,
-    shared::Shared,
+    shared::{Notice, Shared},
     sync::Learned,
 };
 use crate::{
     id::PeerId,
     random::Random,
     tasks::Tasks,
-    transport::{Link, LinkEvent},
+    transport::{CloseReason, Link, LinkEvent},
 };
 
 /// How long a sync with a new contact waits: if it becomes a neighbour, one sync does for both.
 const SYNC_DELAY: Duration = Duration::from_secs(1);
 /// How much longer the side with the greater id leaves it to the other to begin.
 const SYNC_TURN: Duration = Duration::from_millis(500);
-/// How soon an entry is asked for that a beat told of; one that is under way comes sooner.
-const MISSING_DELAY: Duration = Duration::from_millis(200);
+/// The largest entry that is gossiped, encoded, in bytes. Of a larger one its beat tells, and
+/// whoever lacks it fetches it.
+const GOSSIPED_ENTRY_BYTES: usize = 3 * 1024;
 
-use fetches::{Fetches, OwnTickets};
+pub(super) use syncs::answer_sync;
+
+use fetches::Fetches;
 use syncs::Syncs;
+use tickets::{OwnTickets, TicketFetches};
 use upkeep::Recurring;
 
 /// What the worker is asked to do.
@@ -60,8 +69,10 @@ pub(super) enum Command {
     Synced(PeerId, Learned),
     /// A peer began a sync, and it is over; it brought news of these peers.
     SyncedBy(PeerId, Learned),
-    /// An attempt to fetch a peer's tickets is over.
-    Fetched(PeerId),
+    /// An attempt to get a peer's entry from a neighbour is over.
+    Fetched { peer: PeerId, from: PeerId, fetched: bool },
+    /// An attempt to get a peer's tickets from itself is over.
+    TicketsFetched(PeerId),
     /// Say goodbye; answered when it was heard.
     Depart(oneshot::Sender<()>),
 }
@@ -72,7 +83,7 @@ pub(super) struct Inputs {
     pub(super) inbound: mpsc::Receiver<Inbound>,
     pub(super) links: broadcast::Receiver<LinkEvent>,
     pub(super) addresses: watch::Receiver<EndpointAddr>,
-    pub(super) starts: mpsc::Receiver<(PeerId, u64)>,
+    pub(super) notices: mpsc::Receiver<Notice>,
 }
 
 pub(super) struct Worker {
@@ -80,8 +91,8 @@ pub(super) struct Worker {
     reach: Reach,
     random: Random,
     tasks: Tasks,
-    announce_interval: Duration,
     announce_jitter: f64,
+    incarnation: Incarnation,
     overlay: Overlay,
     neighbors: Neighbors,
     schedule: Schedule,
@@ -89,7 +100,9 @@ pub(super) struct Worker {
     random_syncs: Recurring,
     syncs: Syncs,
     fetches: Fetches,
+    tickets: TicketFetches,
     own_tickets: OwnTickets,
+    purged: Purged,
     /// Whom a source has named, and where.
     candidates: BTreeMap<PeerId, EndpointAddr>,
     contacting: HashSet<PeerId>,
@@ -113,11 +126,13 @@ impl Worker {
             schedule: Schedule::new(now + random.jittered(config.announce_interval, jitter)),
             healing: Recurring::new(now, upkeep::HEAL_INTERVAL),
             random_syncs: Recurring::new(now, syncs::INTERVAL),
-            announce_interval: config.announce_interval,
             announce_jitter: jitter,
+            incarnation: Incarnation::new(now),
             syncs: Syncs::default(),
             fetches: Fetches::default(),
+            tickets: TicketFetches::default(),
             own_tickets: OwnTickets::default(),
+            purged: Purged::default(),
             candidates: BTreeMap::new(),
             contacting: HashSet::new(),
             shared,
@@ -127,7 +142,8 @@ impl Worker {
         }
     }
 
-    /// Runs until the owner is cancelled, or the node has departed.
+    /// Runs until the owner is cancelled, or the node has departed, or it has given way to a newer
+    /// run of itself.
     pub(super) async fn run(mut self, mut inputs: Inputs) {
         loop {
             let deadline = self.next_deadline();
@@ -142,10 +158,12 @@ impl Worker {
                 }
                 Some(inbound) = inputs.inbound.recv() => self.inbound(inbound),
                 Ok(event) = inputs.links.recv() => self.link(event),
-                Some((peer, start)) = inputs.starts.recv() => {
-                    self.reach.transport.saw_incarnation(&peer, start);
+                Some(notice) = inputs.notices.recv() => {
+                    if !self.notice(notice) {
+                        return;
+                    }
                 }
-                () = self.shared.tickets_wanted.notified() => self.want_tickets(Instant::now()),
+                () = self.shared.wanted.notified() => self.take_wanted(Instant::now()),
                 () = self.shared.edited.notified() => {
                     self.schedule.prompt(Instant::now());
                     self.tell_tickets(Instant::now());
@@ -184,10 +202,8 @@ impl Worker {
                 self.syncs.ended_by(peer, now);
                 self.pass_on(&learned, now);
             }
-            Command::Fetched(peer) => {
-                let is_lacking = !self.shared.lacking_tickets(&peer).is_empty();
-                self.fetches.ended(peer, is_lacking, now);
-            }
+            Command::Fetched { peer, from, fetched } => self.fetched(peer, from, fetched),
+            Command::TicketsFetched(peer) => self.tickets_fetched(peer, now),
             Command::Depart(_) => {}
         }
     }
@@ -199,7 +215,7 @@ impl Worker {
             None => {}
             Some(Heard::Disconnected) => self.overlay.disconnected(from, now),
             Some(Heard::Frame(frame)) => {
-                let (mut missing, mut is_counted) = (false, false);
+                let (mut missing, mut is_counted) = (None, false);
                 let shared = &self.shared;
                 let judge = |announcement| {
                     let item = match announcement {
@@ -208,7 +224,9 @@ impl Worker {
                         Announcement::Departure(raw) => SyncItem::Departure(raw),
                     };
                     let merged = shared.take_announced(item);
-                    missing = matches!(merged, Ok(Merged::Missing(_)));
+                    if let Ok(Merged::Missing(peer)) = merged {
+                        missing = Some(peer);
+                    }
                     is_counted = merged.is_err();
                     merged.map(|_| ())
                 };
@@ -216,8 +234,8 @@ impl Worker {
                 if !is_counted {
                     let _ = self.shared.counted(outcome);
                 }
-                if missing {
-                    self.syncs.want(from, now + MISSING_DELAY);
+                if let Some(peer) = missing {
+                    self.fetch(peer, from);
                 }
             }
         }
@@ -228,10 +246,14 @@ impl Worker {
             LinkEvent::Up(link) => {
                 let at = Instant::now() + SYNC_DELAY + self.turn(&link.peer());
                 self.syncs.want(link.peer(), at);
+                self.compare_clocks(&link);
                 self.tell_tickets_to(link, Instant::now());
             }
             LinkEvent::Down { peer, reason } => {
                 tracing::debug!(peer = %peer.fmt_short(), %reason, "a link went down");
+                if reason == CloseReason::Superseded {
+                    self.doubted_by(peer);
+                }
             }
         }
     }
@@ -259,7 +281,7 @@ impl Worker {
     fn pass_on(&mut self, learned: &[PeerId], now: Instant) {
         for peer in learned {
             if let Some(entry) = self.shared.read(|state| state.record(peer)) {
-                self.overlay.announce(&Announcement::Entry(entry.to_raw()), now);
+                self.announce_entry(&entry, now);
             }
         }
     }
@@ -271,7 +293,13 @@ impl Worker {
             // Not at once if the clock stands still: the date and the timer are different clocks.
             Instant::now() + Duration::from_micros(left.clamp(1000, 3_600_000_000))
         });
-        let soonest = [self.overlay.next_timer(), self.syncs.next(), self.fetches.next(), expiry];
+        let soonest = [
+            self.overlay.next_timer(),
+            self.syncs.next(),
+            self.tickets.next(),
+            self.purged.next(),
+            expiry,
+        ];
         let soonest = soonest.into_iter().flatten();
         soonest.chain(fixed).min().unwrap_or(self.healing.at)
     }
@@ -279,8 +307,8 @@ impl Worker {
     fn tick(&mut self) {
         let now = Instant::now();
         self.overlay.tick(now);
-        let date = self.shared.now();
-        self.shared.change(|state, effects: &mut Effects| state.purge(date, effects));
+        self.purge(now);
+        self.retry_purged(now);
         if self.healing.is_due(now, &self.random) {
             self.heal(now);
         }
@@ -293,7 +321,7 @@ impl Worker {
             peers.into_iter().for_each(|peer| self.syncs.want(peer, now));
         }
         self.start_syncs(now);
-        self.start_fetches(now);
+        self.start_ticket_fetches(now);
         self.announce(now);
     }
 
@@ -334,16 +362,29 @@ impl Worker {
     fn announce(&mut self, now: Instant) {
         let version = self.shared.read(|state| state.local().update_version());
         let has_neighbors = !self.overlay.neighbors().is_empty();
-        let interval = || self.random.jittered(self.announce_interval, self.announce_jitter);
+        let interval = || {
+            let interval = self.shared.read(State::announce_interval);
+            self.random.jittered(interval, self.announce_jitter)
+        };
         let Some(due) = self.schedule.due(now, version, has_neighbors, interval) else { return };
         let local = self.shared.local();
-        let beat = local.beat().cloned().map(Raw::from).map(Announcement::Beat);
-        // An entry too large for gossip is told of by its beat, and fetched.
-        if due == Due::Entry && self.overlay.announce(&Announcement::Entry(local.to_raw()), now) {
-            return;
+        match due {
+            Due::Entry => self.announce_entry(&local, now),
+            Due::Beat => self.announce_beat(&local, now),
         }
-        if let Some(beat) = beat {
-            self.overlay.announce(&beat, now);
+    }
+
+    /// An entry too large for gossip is told of by its beat, and fetched.
+    fn announce_entry(&mut self, entry: &SignedPeerEntry, now: Instant) {
+        let is_small = entry.encoded_len() <= GOSSIPED_ENTRY_BYTES;
+        if !is_small || !self.overlay.announce(&Announcement::Entry(entry.to_raw()), now) {
+            self.announce_beat(entry, now);
+        }
+    }
+
+    fn announce_beat(&mut self, entry: &SignedPeerEntry, now: Instant) {
+        if let Some(beat) = entry.beat() {
+            self.overlay.announce(&Announcement::Beat(Raw::from(beat.clone())), now);
         }
     }
 
@@ -376,22 +417,5 @@ impl Worker {
                 },
             }
         }
-    }
-}
-
-/// Answers a sync that a peer began, and tells the worker.
-pub(super) async fn answer_sync(
-    shared: &Shared,
-    commands: &mpsc::Sender<Command>,
-    link: Link,
-    send: crate::transport::SendStream,
-    recv: crate::transport::RecvStream,
-) {
-    let peer = link.peer();
-    match super::sync::accept(shared, &link, send, recv).await {
-        Ok(learned) => {
-            let _ = commands.send(Command::SyncedBy(peer, learned)).await;
-        }
-        Err(error) => tracing::debug!(%peer, %error, "a sync that a peer began failed"),
     }
 }

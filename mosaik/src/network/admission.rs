@@ -32,6 +32,14 @@ impl Admission for Gate {
         self.0.bodies(offer)
     }
 
+    fn newer_run(&self, peer: PeerId) -> Bytes {
+        self.0.newer_run(&peer)
+    }
+
+    fn hear_of_newer_run(&self, proof: &[u8]) {
+        self.0.hear_of_newer_run(proof);
+    }
+
     fn admit(&self, peer: PeerId, offer: &[u8], bodies: &[u8]) -> Result<(), CloseReason> {
         self.0.admit(&peer, offer, bodies)
     }

@@ -6,7 +6,7 @@ use thiserror::Error;
 
 use crate::{discovery, streams, transport::BindError};
 
-/// The node could not be built. Nothing was started.
+/// What keeps a node from starting, in which case nothing was started, or from going on.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -39,6 +39,11 @@ pub enum Error {
         /// What the operating system says of it.
         reason: io::Error,
     },
+    /// Another node with this node's key has started later, and this one has stopped: it has told
+    /// nobody anything since. Give each node its own key. After a restart this is not met: a node
+    /// takes its past life's place.
+    #[error("another node with the same key has started later, and has taken this one's place")]
+    Superseded,
     /// The node's key cannot be used: its file must hold 64 hex digits and be readable by its
     /// owner only.
     #[error("the node's key in {} cannot be used: {reason}", path.display())]

@@ -13,6 +13,7 @@ use rustix::fs::{FlockOperation, flock};
 use super::error::Error;
 
 const KEY_FILE: &str = "node.key";
+const START_FILE: &str = "node.start";
 const LOCK_FILE: &str = "node.lock";
 /// 64 hex digits and the line's end, with room for Windows'.
 const KEY_FILE_MAX: u64 = 66;
@@ -60,14 +61,44 @@ impl DataDir {
         }
     }
 
-    /// Written aside, synced and renamed: after a crash there is a whole key or none.
+    /// When this run of the node began, in microseconds since 1970: later than any earlier run
+    /// said, whatever the clock says now.
+    pub(super) fn start(&self, now: u64) -> Result<u64, Error> {
+        let path = self.path.join(START_FILE);
+        let failed = |reason| Error::DataDir { path: path.clone(), reason };
+        let start = match fs::read_to_string(&path) {
+            Ok(text) => {
+                let last: u64 = text.trim_end().parse().map_err(|_| {
+                    failed(io::Error::new(io::ErrorKind::InvalidData, "it does not hold a date"))
+                })?;
+                now.max(last.saturating_add(1))
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => now,
+            Err(error) => return Err(failed(error)),
+        };
+        self.keep_start(start)?;
+        Ok(start)
+    }
+
+    /// Keeps the start for the next run to be later than.
+    pub(super) fn keep_start(&self, start: u64) -> Result<(), Error> {
+        let path = self.path.join(START_FILE);
+        let written = self.write(&path, &start.to_string());
+        written.map_err(|reason| Error::DataDir { path, reason })
+    }
+
     fn write_key(&self, path: &Path, key: &SecretKey) -> io::Result<()> {
+        self.write(path, &hex(&key.to_bytes()))
+    }
+
+    /// Written aside, synced and renamed: after a crash there is the whole line or none.
+    fn write(&self, path: &Path, line: &str) -> io::Result<()> {
         let aside = path.with_extension("tmp");
         let mut file =
             OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(&aside)?;
         // The mode counts at creation only; an aside that was left over may have another.
         file.set_permissions(Permissions::from_mode(0o600))?;
-        writeln!(file, "{}", hex(&key.to_bytes()))?;
+        writeln!(file, "{line}")?;
         file.sync_all()?;
         fs::rename(&aside, path)?;
         File::open(&self.path)?.sync_all()
@@ -123,6 +154,19 @@ mod tests {
         assert_eq!(first.to_bytes(), second.to_bytes());
         let mode = fs::metadata(path.join(KEY_FILE)).unwrap().mode();
         assert_eq!(mode & 0o777, 0o600);
+    }
+
+    #[test]
+    fn no_run_starts_before_an_earlier_one_whatever_the_clock_says() {
+        let dir = tempfile::tempdir().unwrap();
+        let data = DataDir::open(dir.path()).unwrap();
+        assert_eq!(data.start(1000).unwrap(), 1000);
+        assert_eq!(data.start(500).unwrap(), 1001, "the clock was set back");
+        assert_eq!(data.start(2000).unwrap(), 2000);
+        data.keep_start(3000).unwrap();
+        assert_eq!(data.start(2500).unwrap(), 3001);
+        fs::write(dir.path().join(START_FILE), "yesterday").unwrap();
+        assert!(matches!(data.start(4000), Err(Error::DataDir { .. })));
     }
 
     #[test]

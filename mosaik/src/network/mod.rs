@@ -6,11 +6,13 @@ mod config;
 mod error;
 mod identity;
 mod local;
+mod simulated;
 
 use std::fmt;
 
 #[cfg(feature = "main")]
 pub(crate) use self::identity::read_key;
+pub(crate) use self::simulated::Simulated;
 pub use self::{
     builder::NetworkBuilder,
     config::NetworkConfig,
@@ -19,9 +21,7 @@ pub use self::{
 };
 pub use crate::transport::{BindError, CloseReason, Config as TransportConfig};
 
-use crate::{
-    discovery::Discovery, id::NetworkId, streams::Streams, tasks::Tasks, transport::sim::SimNet,
-};
+use crate::{discovery::Discovery, id::NetworkId, streams::Streams, tasks::Tasks};
 
 /// A node's membership in one network.
 ///
@@ -50,7 +50,7 @@ pub struct Network {
     tasks: Tasks,
     /// Cancelled to begin the goodbye.
     leaving: Tasks,
-    sim: Option<SimNet>,
+    sim: Option<Simulated>,
 }
 
 impl Network {
@@ -105,6 +105,21 @@ impl Network {
         self.leave().await;
     }
 
+    /// Waits until the node has stopped: `Ok` when it was shut down or dropped. The future may
+    /// outlive the network. Cancel safe.
+    ///
+    /// # Errors
+    /// [`Error::Superseded`] if it has stopped by itself, because another node with the same key has
+    /// started later. Everything that was created from the network has ended then.
+    pub fn closed(&self) -> impl Future<Output = Result<(), Error>> + Send + 'static + use<> {
+        let stopped = self.tasks.token().clone();
+        let superseded = self.discovery.superseded().clone();
+        async move {
+            stopped.cancelled().await;
+            if superseded.is_cancelled() { Err(Error::Superseded) } else { Ok(()) }
+        }
+    }
+
     /// What [`Network::shutdown`] does, for whoever does not own the node; it begins when the
     /// future is first polled.
     pub(crate) fn leave(&self) -> impl Future<Output = ()> + use<> {
@@ -115,7 +130,22 @@ impl Network {
         }
     }
 
-    pub(crate) fn sim(&self) -> Option<&SimNet> {
+    /// Ends all tasks at once: nobody is told.
+    pub(crate) fn die(&self) {
+        self.tasks.cancel();
+    }
+
+    /// Waits until no task is left.
+    pub(crate) async fn ended(&self) {
+        self.tasks.ended().await;
+    }
+
+    #[cfg(test)]
+    pub(crate) fn sim(&self) -> Option<&crate::transport::sim::SimNet> {
+        self.sim.as_ref().map(Simulated::net)
+    }
+
+    pub(crate) fn simulated(&self) -> Option<&Simulated> {
         self.sim.as_ref()
     }
 

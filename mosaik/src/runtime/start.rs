@@ -40,6 +40,9 @@ enum StartError {
 
     #[error("the node could not be started")]
     Network(#[from] NetworkError),
+
+    #[error("the node has stopped")]
+    Stopped(#[source] NetworkError),
 }
 
 /// The arguments of a program without any of its own.
@@ -115,11 +118,12 @@ async fn serve<N: MainNetwork, Fut: Future>(
 ) -> Result<Outcome<Fut::Output>, StartError> {
     let mut signals = Signals::listen().map_err(StartError::Signals)?;
     let network = settings.build().await?;
-    let left = network.leave();
+    let (left, closed) = (network.leave(), network.closed());
     let network = N::from_network(network);
     let current = network.shared().map(Current::set);
     let outcome = select! {
         value = body(network) => Outcome::returned(value),
+        Err(error) = closed => return Err(StartError::Stopped(error)),
         () = signals.next() => {
             tracing::info!("leaving the network; once more to leave at once");
             Outcome::stopped(ExitCode::SUCCESS)

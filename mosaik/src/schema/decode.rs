@@ -305,9 +305,10 @@ impl<'de> de::Deserializer<'de> for &mut Decoder<'de> {
     fn deserialize_enum<V: Visitor<'de>>(
         self,
         _name: &'static str,
-        _variants: &'static [&'static str],
+        variants: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value> {
-        self.nested(|decoder| visitor.visit_enum(Content { decoder }))
+        let variants = variants.len();
+        self.nested(|decoder| visitor.visit_enum(Content { decoder, variants }))
     }
 }

@@ -4,7 +4,10 @@ use std::{borrow::Cow, error::Error, fmt, sync::Arc};
 
 use bytes::BytesMut;
 
-use crate::schema::{self, Datum, Fingerprint, Payload, schema_of};
+use crate::{
+    discovery::Description,
+    schema::{self, Datum, Fingerprint, Payload, Schema, schema_of},
+};
 
 /// A datum that could not be encoded, or bytes that are no datum. Shared and comparable by text.
 #[derive(Clone)]
@@ -53,7 +56,7 @@ pub(super) struct Codec<D> {
     /// Appends to the buffer; on an error the buffer is as it was.
     pub(super) encode: fn(&D, &mut BytesMut) -> Result<(), CodecError>,
     pub(super) decode: fn(&[u8]) -> Result<D, CodecError>,
-    fingerprint: fn() -> Option<Fingerprint>,
+    schema: fn() -> Option<Arc<Schema>>,
     intent: fn() -> Cow<'static, str>,
 }
 
@@ -62,7 +65,7 @@ impl<D: Datum> Codec<D> {
         Self {
             encode: |datum, buf| datum.encode_into(buf).map_err(CodecError::new),
             decode: |bytes| D::decode(bytes).map_err(CodecError::new),
-            fingerprint: || D::schema().map(|schema| schema.fingerprint()),
+            schema: D::schema,
             intent: D::intent,
         }
     }
@@ -73,7 +76,7 @@ impl<D: Payload> Codec<D> {
         Self {
             encode: |datum, buf| schema::encode_into(datum, buf).map_err(CodecError::new),
             decode: |bytes| schema::decode(bytes).map_err(CodecError::new),
-            fingerprint: || Some(schema_of::<D>().fingerprint()),
+            schema: || Some(schema_of::<D>()),
             intent: || Cow::Borrowed(std::any::type_name::<D>()),
         }
     }
@@ -85,14 +88,19 @@ impl<D> Codec<D> {
         Self {
             encode: |_, _| Err(CodecError::new(fmt::Error)),
             decode: |_| Err(CodecError::new(fmt::Error)),
-            fingerprint: || None,
+            schema: || None,
             intent: || Cow::Borrowed(std::any::type_name::<D>()),
         }
     }
 
     /// What the type looks like on the wire; `None` for an opaque encoding.
     pub(super) fn fingerprint(&self) -> Option<Fingerprint> {
-        (self.fingerprint)()
+        (self.schema)().map(|schema| schema.fingerprint())
+    }
+
+    /// What is told to peers that ask for the stream.
+    pub(super) fn description(&self) -> Description {
+        Description::new(self.intent()).with_schema((self.schema)())
     }
 
     /// The name of the type, for people to read.

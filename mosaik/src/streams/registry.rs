@@ -57,6 +57,7 @@ impl Registration {
         let registered = producers.by_stream.get(&self.stream);
         if registered.is_some_and(|registered| registered.number == self.number) {
             producers.by_stream.remove(&self.stream);
+            registry.discovery.remove_description(self.stream);
             // Removing never makes an entry too large.
             let _ = registry.discovery.remove_stream(self.stream);
         }
@@ -129,6 +130,7 @@ impl Registry {
             stream_id: stream,
             reason: error.to_string(),
         })?;
+        self.discovery.set_description(stream, codec.description());
         let number = producers.next_number;
         producers.next_number += 1;
         let registration = Registration { registry: Arc::downgrade(self), stream, number };

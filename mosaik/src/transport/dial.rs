@@ -74,7 +74,9 @@ impl Transport {
     async fn dial(&self, mut to: EndpointAddr) -> Result<Link, DialError> {
         let limit = self.0.config.dial_timeout;
         let deadline = Instant::now() + limit;
-        if let Some(known) = self.0.lookup.get().and_then(|lookup| lookup(&to.id)) {
+        if let Some(lookup) = self.0.lookup.get()
+            && let Some(known) = lookup(to.id).await
+        {
             to.addrs.extend(known.addrs);
         }
         // Subscribed before the dial, so that a link that goes up meanwhile is not missed.

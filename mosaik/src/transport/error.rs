@@ -83,6 +83,10 @@ pub(crate) enum MessageError {
     /// The bytes are not a message of the expected type.
     #[error("a message could not be decoded")]
     Malformed,
+    /// The message, or something in it, is of a kind that this version does not know. The stream
+    /// is intact: the next message can be read.
+    #[error("a message of a later version, which is not known here")]
+    Unknown,
     /// The value could not be encoded.
     #[error("a message could not be encoded")]
     Encoding,

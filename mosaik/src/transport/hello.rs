@@ -21,11 +21,13 @@ use super::{
     close::CloseReason,
     connection::{Allowance, Connection},
     error::MessageError,
+    link::Clocks,
     message::{MessageReader, MessageWriter},
 };
 use crate::id::{NetworkId, PeerId};
 
-/// Version of the whole wire protocol. There is one so far.
+/// Version of the whole wire protocol. There is one so far; two nodes speak the lower of theirs,
+/// so that a higher one is no reason to refuse.
 const VERSION: u32 = 1;
 /// No optional part of the protocol exists yet.
 const CAPABILITIES: u64 = 0;
@@ -35,6 +37,8 @@ const OPENING_LIMIT: usize = 4 * 1024;
 const BODIES_LIMIT: usize = 328 * 1024;
 /// Bodies that take longer count as missing.
 const BODIES_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long it may take to show an older run of a peer that there is a newer one.
+const PROOF_TIMEOUT: Duration = Duration::from_secs(1);
 const BINDING_LABEL: &str = "EXPORTER-mosaik-hello";
 
 /// Names one connection to both of its ends and to nobody else.
@@ -91,6 +95,8 @@ enum Hello {
     Bodies(Bytes),
     Admitted,
     Refused(u32),
+    /// A newer run of the hearer is known; this proves it. Nothing follows.
+    NewerRun(Bytes),
 }
 
 /// What the two ends say on the hello's stream once both are admitted.
@@ -109,6 +115,7 @@ pub(super) struct Claim {
     pub(super) tag: Tag,
     pub(super) start: u64,
     pub(super) holds: Option<Tag>,
+    pub(super) clocks: Clocks,
 }
 
 /// The registry's part in a hello.
@@ -180,13 +187,13 @@ impl Talk<'_> {
         let claim = self.claim(&opening);
         let (verdict, ours) = match verdict {
             Some(Verdict::Keep) => (self.party.registry.obey(&claim), None),
-            Some(no) => (no, None),
+            Some(no) => return Err(self.turned_away(no).await),
             None => {
                 let verdict = self.party.registry.decide(&claim);
                 (verdict, Some(verdict))
             }
         };
-        check(verdict)?;
+        self.uphold(verdict, &claim).await?;
         self.reader.set_limit(BODIES_LIMIT);
         self.offer_and_admit(claim.peer, ours, None).await?;
         Ok(claim)
@@ -199,12 +206,34 @@ impl Talk<'_> {
         let verdict = self.decides().then(|| self.party.registry.decide(&claim));
         self.say(&Hello::Opening(self.opening(Role::Acceptor), verdict)).await?;
         if let Some(verdict) = verdict {
-            check(verdict)?;
+            self.uphold(verdict, &claim).await?;
         }
         self.reader.set_limit(BODIES_LIMIT);
         let undecided = verdict.is_none().then_some(&claim);
         self.offer_and_admit(claim.peer, None, undecided).await?;
         Ok(claim)
+    }
+
+    /// Acts on this end's own verdict. An older run of the peer is shown that there is a newer one:
+    /// two nodes with the same key must learn of each other.
+    async fn uphold(&mut self, verdict: Verdict, claim: &Claim) -> Result<(), CloseReason> {
+        if verdict == Verdict::Superseded {
+            let proof = self.party.admission.newer_run(claim.peer);
+            if !proof.is_empty() && self.say(&Hello::NewerRun(proof)).await.is_ok() {
+                // Closing discards what has not been read: the peer does it.
+                let _ = timeout(PROOF_TIMEOUT, self.conn.closed()).await;
+            }
+        }
+        check(verdict)
+    }
+
+    /// The peer does not want this connection; if it knows a newer run of this node, it says so.
+    async fn turned_away(&mut self, verdict: Verdict) -> CloseReason {
+        if verdict == Verdict::Superseded {
+            self.reader.set_limit(BODIES_LIMIT);
+            let _ = timeout(PROOF_TIMEOUT, self.hear()).await;
+        }
+        check(verdict).err().unwrap_or(CloseReason::Cancelled)
     }
 
     /// Of two peers the one with the smaller id decides about duplicates.
@@ -239,8 +268,7 @@ impl Talk<'_> {
         if expected != blake3::Hash::from_bytes(opening.mac) {
             return Err(CloseReason::DifferentNetwork);
         }
-        let skew = opening.clock_ms.abs_diff(self.party.clock_ms);
-        tracing::debug!(peer = %peer.fmt_short(), opening.version, opening.capabilities, skew_ms = skew, "hello");
+        tracing::debug!(peer = %peer.fmt_short(), opening.version, opening.capabilities, "hello");
         Ok((opening, verdict))
     }
 
@@ -250,6 +278,7 @@ impl Talk<'_> {
             tag: tag_of(self.conn),
             start: opening.start,
             holds: opening.holds,
+            clocks: Clocks { ours_ms: self.party.clock_ms, theirs_ms: opening.clock_ms },
         }
     }
 
@@ -267,8 +296,11 @@ impl Talk<'_> {
         };
         if let Some(claim) = undecided {
             match theirs {
-                Some(Verdict::Keep) => check(self.party.registry.obey(claim))?,
-                Some(no) => check(no)?,
+                Some(Verdict::Keep) => {
+                    let verdict = self.party.registry.obey(claim);
+                    self.uphold(verdict, claim).await?;
+                }
+                Some(no) => return Err(self.turned_away(no).await),
                 None => return Err(CloseReason::ProtocolViolation),
             }
         }
@@ -294,7 +326,7 @@ impl Talk<'_> {
                 Hello::Refused(code) => return Err(CloseReason::from_code(code)),
                 // They came too late to be judged.
                 Hello::Bodies(_) => {}
-                Hello::Opening(..) | Hello::Offer(..) => {
+                Hello::Opening(..) | Hello::Offer(..) | Hello::NewerRun(_) => {
                     return Err(CloseReason::ProtocolViolation);
                 }
             }
@@ -307,6 +339,10 @@ impl Talk<'_> {
 
     async fn hear(&mut self) -> Result<Hello, CloseReason> {
         match self.reader.next().await {
+            Ok(Some(Hello::NewerRun(proof))) => {
+                self.party.admission.hear_of_newer_run(&proof);
+                Err(CloseReason::Superseded)
+            }
             Ok(Some(message)) => Ok(message),
             Ok(None) => Err(CloseReason::UnexpectedClose),
             Err(error) => Err(reason_of(&error)),
@@ -338,24 +374,4 @@ pub(super) fn tag_of(conn: &Connection) -> Tag {
 }
 
 #[cfg(test)]
-mod tests {
-    use iroh::SecretKey;
-
-    use super::*;
-
-    fn id(seed: u8) -> PeerId {
-        SecretKey::from_bytes(&[seed; 32]).public()
-    }
-
-    #[test]
-    fn the_mac_covers_network_connection_role_and_both_ends() {
-        let key = NetworkKey::new(&NetworkId::from("a"));
-        let mac = key.mac(&[1; 32], Role::Dialler, &id(1), &id(2));
-        let other = NetworkKey::new(&NetworkId::from("b"));
-        assert_eq!(mac, key.mac(&[1; 32], Role::Dialler, &id(1), &id(2)));
-        assert_ne!(mac, other.mac(&[1; 32], Role::Dialler, &id(1), &id(2)));
-        assert_ne!(mac, key.mac(&[2; 32], Role::Dialler, &id(1), &id(2)));
-        assert_ne!(mac, key.mac(&[1; 32], Role::Acceptor, &id(1), &id(2)));
-        assert_ne!(mac, key.mac(&[1; 32], Role::Dialler, &id(2), &id(1)));
-    }
-}
+mod tests;

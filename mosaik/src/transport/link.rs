@@ -25,6 +25,13 @@ use super::{
 };
 use crate::id::PeerId;
 
+/// What the clocks of the two ends showed when they met, in milliseconds since 1970.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Clocks {
+    pub(crate) ours_ms: i64,
+    pub(crate) theirs_ms: i64,
+}
+
 /// One admitted peer. Clones share it; it lives until one side closes it, or nothing has used it
 /// for a while.
 #[derive(Clone)]
@@ -70,6 +77,11 @@ impl Link {
 
     pub(crate) fn peer(&self) -> PeerId {
         self.0.claim.peer
+    }
+
+    /// What the clocks of both ends showed in the hello.
+    pub(crate) fn clocks(&self) -> Clocks {
+        self.0.claim.clocks
     }
 
     pub(super) fn tag(&self) -> Tag {

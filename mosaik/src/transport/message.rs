@@ -1,4 +1,7 @@
 //! Typed messages on a stream: a varint length, then postcard.
+//!
+//! Messages may grow in later versions: what follows the fields that are known here is ignored,
+//! and a variant that is not known is told apart from garbage.
 
 use bytes::{Buf, Bytes, BytesMut};
 use serde::{Serialize, de::DeserializeOwned};
@@ -8,7 +11,7 @@ use super::{
     error::MessageError,
     stream::{RecvStream, SendStream},
 };
-use crate::schema;
+use crate::schema::{self, DecodeError};
 
 /// Longest length prefix: 32 bits in groups of seven.
 const MAX_PREFIX: usize = 5;
@@ -72,7 +75,10 @@ impl MessageReader {
     /// The next message; `None` when the stream ended between two of them. Cancel safe.
     pub(crate) async fn next<T: DeserializeOwned>(&mut self) -> Result<Option<T>, MessageError> {
         let Some(body) = self.next_bytes().await? else { return Ok(None) };
-        schema::decode(&body).map(Some).map_err(|_| MessageError::Malformed)
+        schema::decode_prefix(&body).map(Some).map_err(|error| match error {
+            DecodeError::UnknownVariant { .. } => MessageError::Unknown,
+            _ => MessageError::Malformed,
+        })
     }
 
     /// The bytes of the next message. Cancel safe.

@@ -48,7 +48,7 @@ pub(crate) use self::{
     bulk::BulkSlot,
     error::{MessageError, OpenError, StreamError},
     iroh::Options,
-    link::Link,
+    link::{Clocks, Link},
     message::{MessageReader, MessageWriter},
     stream::{RecvStream, SendStream},
 };
@@ -76,12 +76,12 @@ pub(crate) enum StreamKind {
     Sync = 2,
     /// A subscription: asked for, refused, ended here; its data flow on the bulk lane.
     Subscribe = 3,
-    /// A request for tickets of the peer.
-    Tickets = 4,
+    /// One question and its answer.
+    Ask = 4,
 }
 
 impl StreamKind {
-    pub(crate) const ALL: [Self; 4] = [Self::Gossip, Self::Sync, Self::Subscribe, Self::Tickets];
+    pub(crate) const ALL: [Self; 4] = [Self::Gossip, Self::Sync, Self::Subscribe, Self::Ask];
 
     fn from_byte(byte: u8) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| *kind as u8 == byte)
@@ -91,7 +91,8 @@ impl StreamKind {
     /// over the kinds that are served, so that many of one kind never keep another from opening.
     const fn share(self) -> usize {
         match self {
-            Self::Gossip | Self::Sync | Self::Tickets => 8,
+            Self::Gossip | Self::Sync => 8,
+            Self::Ask => 16,
             Self::Subscribe => 4096,
         }
     }
@@ -113,6 +114,12 @@ pub(crate) trait Admission: Send + Sync + 'static {
     fn bodies(&self, peer: PeerId, offer: &[u8]) -> Result<Bytes, CloseReason>;
     /// Takes the peer in, or says why not. No bodies: they did not come in time.
     fn admit(&self, peer: PeerId, offer: &[u8], bodies: &[u8]) -> Result<(), CloseReason>;
+    /// What proves to an older run of the peer that there is a newer one; empty if nothing does.
+    fn newer_run(&self, _peer: PeerId) -> Bytes {
+        Bytes::new()
+    }
+    /// A peer says, with this proof, that there is a newer run of this node.
+    fn hear_of_newer_run(&self, _proof: &[u8]) {}
 }
 
 /// A link went up or down.
@@ -123,7 +130,7 @@ pub(crate) enum LinkEvent {
 }
 
 type Handler = Arc<dyn Fn(Link, SendStream, RecvStream) -> BoxFuture<'static, ()> + Send + Sync>;
-type Lookup = dyn Fn(&PeerId) -> Option<EndpointAddr> + Send + Sync;
+type Lookup = dyn Fn(PeerId) -> BoxFuture<'static, Option<EndpointAddr>> + Send + Sync;
 
 /// What a transport is made of.
 #[derive(Debug)]
@@ -144,7 +151,7 @@ pub(crate) struct Transport(Arc<Inner>);
 
 struct Inner {
     id: PeerId,
-    start: u64,
+    start: watch::Sender<u64>,
     key: NetworkKey,
     config: Config,
     clock: Clock,
@@ -176,7 +183,7 @@ impl Transport {
     fn new(parts: Parts, endpoint: Endpoint) -> Self {
         Self(Arc::new(Inner {
             id: parts.secret_key.public(),
-            start: parts.start,
+            start: watch::Sender::new(parts.start),
             key: NetworkKey::new(&parts.network),
             config: parts.config,
             clock: parts.clock,
@@ -224,7 +231,24 @@ impl Transport {
 
     /// When this run of the node began, in microseconds since 1970.
     pub(crate) fn start(&self) -> u64 {
-        self.0.start
+        *self.0.start.borrow()
+    }
+
+    /// The same, as it changes.
+    pub(crate) fn starts(&self) -> watch::Receiver<u64> {
+        self.0.start.subscribe()
+    }
+
+    /// From now on this node says that it began at `start`. All links are closed: they are those
+    /// of an earlier run, as the peers see it.
+    pub(crate) fn renew(&self, start: u64) {
+        self.0.start.send_replace(start);
+        self.close_links(CloseReason::Superseded);
+    }
+
+    /// Closes all links at once.
+    pub(crate) fn close_links(&self, reason: CloseReason) {
+        lock(&self.0.peers).close_all(reason);
     }
 
     /// The node's own addresses, as they change.
@@ -272,9 +296,7 @@ impl Transport {
 
     /// Tells all peers that this node leaves, and frees its sockets; bounded to half a second.
     pub(crate) async fn close(&self) {
-        for link in self.links() {
-            link.close(CloseReason::GracefulShutdown);
-        }
+        self.close_links(CloseReason::GracefulShutdown);
         if timeout(CLOSE_TIMEOUT, self.0.endpoint.close()).await.is_err() {
             tracing::debug!("the endpoint took too long to close");
         }

@@ -130,6 +130,11 @@ impl Peers {
         }
     }
 
+    /// Closes all connections, those included whose hello goes on.
+    pub(super) fn close_all(&self, reason: CloseReason) {
+        self.places.values().for_each(|place| place.close(reason));
+    }
+
     /// Connections to a run of the peer that began before `start` are of no use any more.
     pub(super) fn supersede(&mut self, peer: &PeerId, start: u64) {
         if self.places.get(peer).is_some_and(|place| place.start < start)

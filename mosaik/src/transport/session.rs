@@ -13,6 +13,7 @@ use super::{
     LinkEvent, StreamKind, Transport,
     close::CloseReason,
     connection::{Allowance, Connection},
+    error::MessageError,
     hello::{self, Claim, Greeted, Party, Registry, Role, Signal, Tag, Verdict},
     link::Link,
     lock,
@@ -267,6 +268,8 @@ async fn hear_signals(link: &Link, mut reader: MessageReader) {
                 link.bulk_granted(token);
             }
             Ok(Some(_)) => return link.close(CloseReason::ProtocolViolation),
+            // A newer peer may have more to arrange; what it gets is what it asked for and we know.
+            Err(MessageError::Unknown) => {}
             Ok(None) => return link.close(CloseReason::UnexpectedClose),
             Err(error) if error.is_violation() => {
                 return link.close(CloseReason::ProtocolViolation);

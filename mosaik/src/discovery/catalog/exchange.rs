@@ -34,7 +34,7 @@ pub(crate) struct Summary {
 pub(crate) struct Want {
     pub(crate) peer: PeerId,
     /// The version that the asking side has.
-    version: Option<PeerEntryVersion>,
+    pub(crate) version: Option<PeerEntryVersion>,
 }
 
 /// One thing that the other side lacks.
@@ -101,18 +101,18 @@ impl State {
         Some(Summary { peer: *peer, version, beat, departed })
     }
 
-    /// What the other side lacks, and what it knows better, by its summary. Nothing is told to
-    /// `other` about itself.
+    /// What the other side lacks, and what it knows better, by its summary. `other` is told about
+    /// itself only what it may not have said: somebody else may have its key.
     pub(crate) fn compare(&self, other: &PeerId, theirs: &[Summary]) -> (Vec<SyncItem>, Vec<Want>) {
         let by_peer: HashMap<&PeerId, &Summary> =
             theirs.iter().map(|summary| (&summary.peer, summary)).collect();
         let mine = self.summary();
         let lacking = mine
             .iter()
-            .filter(|mine| mine.peer != *other)
             .filter(|mine| match by_peer.get(&mine.peer) {
+                Some(theirs) if mine.peer == *other => mine.version > theirs.version,
                 Some(theirs) => mine.tells_more_than(theirs),
-                None => true,
+                None => mine.peer != *other,
             })
             .filter_map(|mine| {
                 let version = by_peer.get(&mine.peer).and_then(|theirs| theirs.entry_version());
@@ -123,8 +123,8 @@ impl State {
             mine.iter().map(|summary| (&summary.peer, summary)).collect();
         let wants = theirs
             .iter()
-            .filter(|theirs| theirs.peer != *self.local().id())
             .filter(|theirs| match mine.get(&theirs.peer) {
+                Some(mine) if mine.peer == *self.local().id() => theirs.version > mine.version,
                 Some(mine) => theirs.tells_more_than(mine),
                 None => true,
             })

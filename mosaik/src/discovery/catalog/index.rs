@@ -11,7 +11,8 @@ use crate::{
     id::{PeerId, StreamId},
 };
 
-type Peers = OrdMap<PeerId, Listed>;
+/// With how often something was measured of each.
+type Peers = OrdMap<PeerId, (Listed, u32)>;
 
 /// An entry that has changed when the body of a ticket has come, too.
 #[derive(Clone, Debug)]
@@ -35,9 +36,8 @@ impl StreamIndex {
         self.watched.retain(|_, sender| !sender.is_closed());
         let sender = self.watched.entry(stream).or_insert_with(|| {
             let producers = catalog.peers().filter(|entry| entry.streams().contains(&stream));
-            watch::Sender::new(
-                producers.map(|entry| (*entry.id(), Listed(entry.clone()))).collect(),
-            )
+            let peers = producers.map(|entry| (*entry.id(), (Listed(entry.clone()), 0)));
+            watch::Sender::new(peers.collect())
         });
         StreamPeers { receiver: sender.subscribe(), seen: OrdMap::new(), begun: false }
     }
@@ -52,14 +52,24 @@ impl StreamIndex {
         let (old, new) = (streams(&change.old), streams(&change.new));
         for stream in old.union(&new) {
             let Some(sender) = self.watched.get(stream) else { continue };
-            let entry = change.new.as_ref().filter(|_| new.contains(stream));
+            let is_producer = new.contains(stream) && !change.hidden;
+            let entry = change.new.as_ref().filter(|_| is_producer);
             sender.send_modify(|peers| {
+                let count = peers.get(&change.peer).map_or(0, |(_, count)| *count);
+                let count = count.wrapping_add(u32::from(change.measured));
                 match entry {
-                    Some(entry) => peers.insert(change.peer, Listed(entry.clone())),
+                    Some(entry) => peers.insert(change.peer, (Listed(entry.clone()), count)),
                     None => peers.remove(&change.peer),
                 };
             });
         }
+    }
+
+    /// Whether somebody follows a stream that the peer produces.
+    pub(crate) fn is_used(&self, entry: &PeerEntry) -> bool {
+        let is_open = |sender: &watch::Sender<Peers>| !sender.is_closed();
+        !self.watched.is_empty()
+            && entry.streams().iter().any(|stream| self.watched.get(stream).is_some_and(is_open))
     }
 }
 
@@ -68,7 +78,7 @@ impl StreamIndex {
 pub(crate) enum PeerDelta {
     /// A peer produces the stream now.
     Added(PeerEntry),
-    /// A peer that produces the stream changed its entry.
+    /// A peer that produces the stream changed its entry, or the round-trip time to it changed.
     Updated(PeerEntry),
     /// A peer does not produce the stream any more, or is gone.
     Removed(PeerId),
@@ -106,8 +116,8 @@ impl StreamPeers {
             .seen
             .diff(&now)
             .map(|item| match item {
-                DiffItem::Add(_, Listed(entry)) => PeerDelta::Added(entry.clone()),
-                DiffItem::Update { new: (_, Listed(entry)), .. } => {
+                DiffItem::Add(_, (Listed(entry), _)) => PeerDelta::Added(entry.clone()),
+                DiffItem::Update { new: (_, (Listed(entry), _)), .. } => {
                     PeerDelta::Updated(entry.clone())
                 }
                 DiffItem::Remove(peer, _) => PeerDelta::Removed(*peer),

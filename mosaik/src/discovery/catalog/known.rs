@@ -2,6 +2,7 @@
 
 use std::cmp::max;
 
+use super::rules::Rules;
 use crate::{
     discovery::{
         beat::{Beat, Departure},
@@ -134,6 +135,15 @@ impl Known {
         Joined::New
     }
 
+    /// Whether a beat tells of an entry that is not here.
+    pub(super) fn is_missing(&self) -> bool {
+        match (&self.beat, &self.entry) {
+            (Some(beat), Some(entry)) => beat.version() > entry.update_version(),
+            (Some(_), None) => true,
+            (None, _) => false,
+        }
+    }
+
     /// Notes that the neighbours are told what is known now; false if they were before.
     pub(super) fn tell(&mut self) -> bool {
         let digest = self.entry.as_ref().map(SignedPeerEntry::digest);
@@ -156,22 +166,28 @@ impl Known {
     }
 
     /// Drops what has expired; says when to look again, or `None` if nothing is left.
-    pub(super) fn expire(&mut self, now: u64, purge_after: u64) -> Option<u64> {
-        let silent_at = self.alive_at().saturating_add(purge_after);
-        if silent_at < now {
+    pub(super) fn expire(&mut self, now: u64, rules: &Rules, size: usize) -> Option<u64> {
+        if self.silent_at(rules, size) < now {
             self.entry = None;
             self.beat = None;
         }
-        self.departed.take_if(|departed| departed.time().saturating_add(purge_after) < now);
-        self.deadline(purge_after)
+        let memory = rules.memory(size);
+        self.departed.take_if(|departed| departed.time().saturating_add(memory) < now);
+        self.deadline(rules, size)
+    }
+
+    /// When this peer has been silent for too long.
+    fn silent_at(&self, rules: &Rules, size: usize) -> u64 {
+        let interval = self.beat.as_ref().map_or(0, Beat::interval);
+        self.alive_at().saturating_add(rules.patience(interval, size))
     }
 
     /// When something of this expires next.
-    pub(super) fn deadline(&self, purge_after: u64) -> Option<u64> {
-        let silent = (self.entry.is_some() || self.beat.is_some())
-            .then(|| self.alive_at().saturating_add(purge_after));
-        let forget =
-            self.departed.as_ref().map(|departed| departed.time().saturating_add(purge_after));
+    pub(super) fn deadline(&self, rules: &Rules, size: usize) -> Option<u64> {
+        let silent =
+            (self.entry.is_some() || self.beat.is_some()).then(|| self.silent_at(rules, size));
+        let memory = rules.memory(size);
+        let forget = self.departed.as_ref().map(|departed| departed.time().saturating_add(memory));
         [silent, forget].into_iter().flatten().min()
     }
 }

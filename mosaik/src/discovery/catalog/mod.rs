@@ -4,17 +4,19 @@ mod exchange;
 mod gate;
 mod index;
 mod known;
+mod rules;
 mod state;
 #[cfg(test)]
 mod tests;
 
 use std::{fmt, sync::Arc};
 
-use imbl::OrdMap;
+use imbl::{OrdMap, OrdSet};
 
 pub(crate) use exchange::{Summary, SyncItem, Want};
 pub(crate) use index::{PeerDelta, StreamIndex, StreamPeers};
-pub(crate) use state::{Change, Effects, Input, Merged, Rules, State};
+pub(crate) use rules::Rules;
+pub(crate) use state::{Change, Effects, Input, Merged, State};
 
 use super::entry::{PeerEntry, SignedPeerEntry};
 use crate::id::{NetworkId, PeerId};
@@ -31,6 +33,7 @@ struct Content {
     local: SignedPeerEntry,
     signed: OrdMap<PeerId, SignedPeerEntry>,
     unsigned: OrdMap<PeerId, PeerEntry>,
+    slow: OrdSet<PeerId>,
 }
 
 impl Catalog {
@@ -38,8 +41,9 @@ impl Catalog {
         local: SignedPeerEntry,
         signed: OrdMap<PeerId, SignedPeerEntry>,
         unsigned: OrdMap<PeerId, PeerEntry>,
+        slow: OrdSet<PeerId>,
     ) -> Self {
-        Self(Arc::new(Content { local, signed, unsigned }))
+        Self(Arc::new(Content { local, signed, unsigned, slow }))
     }
 
     /// The id of the local node.
@@ -57,9 +61,11 @@ impl Catalog {
         &self.0.local
     }
 
-    /// All peers, without the local node.
+    /// All peers, without the local node, and without those known to be further away than
+    /// `max_rtt`.
     pub fn peers(&self) -> impl DoubleEndedIterator<Item = &PeerEntry> {
-        self.signed_peers().map(SignedPeerEntry::entry).chain(self.unsigned_peers())
+        let peers = self.signed_peers().map(SignedPeerEntry::entry).chain(self.unsigned_peers());
+        peers.filter(|entry| !self.0.slow.contains(entry.id()))
     }
 
     /// The peers whose entries are signed, without the local node.
@@ -95,9 +101,9 @@ impl Catalog {
         if *id == self.local_id() { Some(self.local()) } else { self.0.signed.get(id) }
     }
 
-    /// How many peers there are, without the local node.
+    /// How many [`Catalog::peers`] there are.
     pub fn peers_count(&self) -> usize {
-        self.signed_peers_count() + self.0.unsigned.len()
+        self.signed_peers_count() + self.0.unsigned.len() - self.0.slow.len()
     }
 
     /// How many peers with signed entries there are, without the local node.

@@ -7,61 +7,29 @@ use std::{
     time::Duration,
 };
 
-use imbl::OrdMap;
+use imbl::{OrdMap, OrdSet};
+use iroh::EndpointAddr;
 
 use super::{
-    Catalog,
+    Catalog, StreamIndex,
     known::{Joined, Known},
+    rules::Rules,
 };
 use crate::{
     discovery::{
         beat::{Beat, Departure},
-        derived::NetworkTag,
         entry::{PeerEntry, SignedPeerEntry},
         event::Event,
         refusal::Refusal,
-        version::{PeerEntryVersion, span_micros},
+        rtt::Estimate,
+        version::PeerEntryVersion,
     },
-    id::{NetworkId, PeerId},
+    id::PeerId,
     ticket::Ticket,
 };
 
 /// The most peers that a catalog holds.
 const MAX_PEERS: usize = 50_000;
-/// The most that their entries take together, encoded; in memory it is about twice as much.
-const MAX_BYTES: usize = 256 * 1024 * 1024;
-
-/// What the merge is judged by. Spans are in microseconds.
-#[derive(Clone, Debug)]
-pub(crate) struct Rules {
-    pub(crate) network_id: NetworkId,
-    pub(crate) tag: NetworkTag,
-    purge_after: u64,
-    max_time_drift: u64,
-    max_bytes: usize,
-}
-
-impl Rules {
-    pub(crate) fn new(
-        network_id: NetworkId,
-        purge_after: Duration,
-        max_time_drift: Duration,
-    ) -> Self {
-        Self {
-            tag: NetworkTag::of(&network_id),
-            network_id,
-            purge_after: span_micros(purge_after),
-            max_time_drift: span_micros(max_time_drift),
-            max_bytes: MAX_BYTES,
-        }
-    }
-
-    /// Less room than nodes have.
-    #[cfg(test)]
-    pub(super) fn with_max_bytes(self, max_bytes: usize) -> Self {
-        Self { max_bytes, ..self }
-    }
-}
 
 /// Something about a peer, its signature verified.
 #[derive(Clone, Debug)]
@@ -90,6 +58,9 @@ pub(crate) struct Effects {
     pub(crate) changes: Vec<Change>,
     /// Peers that are to be put to the gate, see [`State::judged`].
     pub(crate) judge: Vec<PeerId>,
+    /// Somebody has signed with this node's key what is newer than all that this node has, and
+    /// began at this time.
+    pub(crate) newer_self: Option<u64>,
 }
 
 /// A peer's entry before and after.
@@ -98,6 +69,10 @@ pub(crate) struct Change {
     pub(crate) peer: PeerId,
     pub(crate) old: Option<PeerEntry>,
     pub(crate) new: Option<PeerEntry>,
+    /// Whether the peer is known but not to be used: it is too far away.
+    pub(crate) hidden: bool,
+    /// Whether what was measured of the peer is what has changed.
+    pub(crate) measured: bool,
 }
 
 /// Everything known, of which [`State::catalog`] is the part to be shown.
@@ -108,6 +83,9 @@ pub(crate) struct State {
     known: HashMap<PeerId, Known>,
     signed: OrdMap<PeerId, SignedPeerEntry>,
     unsigned: OrdMap<PeerId, PeerEntry>,
+    rtts: HashMap<PeerId, Estimate>,
+    /// Those that are known to be too far away.
+    slow: OrdSet<PeerId>,
     /// The size of all known entries, encoded.
     bytes: usize,
     /// One item for each known peer, at its next expiry or earlier.
@@ -126,6 +104,8 @@ impl State {
             known: HashMap::new(),
             signed: OrdMap::new(),
             unsigned: OrdMap::new(),
+            rtts: HashMap::new(),
+            slow: OrdSet::new(),
             bytes: 0,
             expiries: BinaryHeap::new(),
             gated: false,
@@ -142,7 +122,8 @@ impl State {
     }
 
     pub(crate) fn catalog(&self) -> Catalog {
-        Catalog::new(self.local.clone(), self.signed.clone(), self.unsigned.clone())
+        let (signed, unsigned) = (self.signed.clone(), self.unsigned.clone());
+        Catalog::new(self.local.clone(), signed, unsigned, self.slow.clone())
     }
 
     /// The signed entry of a peer with its last beat, as others are to be given it; also that of
@@ -165,6 +146,62 @@ impl State {
         known.entry().map(|_| known.alive_at())
     }
 
+    fn change(&self, peer: PeerId, old: Option<PeerEntry>, new: Option<PeerEntry>) -> Change {
+        Change { peer, old, new, hidden: self.slow.contains(&peer), measured: false }
+    }
+
+    /// The round-trip time to a peer, as it was measured last.
+    pub(crate) fn rtt(&self, peer: &PeerId) -> Option<Duration> {
+        self.rtts.get(peer).map(Estimate::smoothed)
+    }
+
+    /// Takes in a round-trip time; what follows is told if it has changed noticeably, or if it
+    /// decides whether the peer can be used.
+    pub(crate) fn sample_rtt(&mut self, peer: &PeerId, sample: Duration, effects: &mut Effects) {
+        let signed = self.signed.get(peer).map(SignedPeerEntry::entry);
+        let Some(entry) = signed.or_else(|| self.unsigned.get(peer)).cloned() else { return };
+        let mut is_news = true;
+        let estimate = self.rtts.entry(*peer).and_modify(|known| is_news = known.take(sample));
+        let rtt = estimate.or_insert_with(|| Estimate::of(sample)).smoothed();
+        let is_slow = self.rules.max_rtt.is_some_and(|max| rtt > max);
+        let was_slow = match is_slow {
+            true => self.slow.insert(*peer).is_some(),
+            false => self.slow.remove(peer).is_some(),
+        };
+        if is_news || is_slow != was_slow {
+            let change = self.change(*peer, Some(entry.clone()), Some(entry));
+            effects.changes.push(Change { measured: true, ..change });
+        }
+    }
+
+    fn forget_rtt(&mut self, peer: &PeerId) {
+        self.rtts.remove(peer);
+        self.slow.remove(peer);
+    }
+
+    /// The peers that produce a stream which somebody follows, those included that are too far
+    /// away at present.
+    pub(crate) fn used_peers(&self, index: &StreamIndex) -> Vec<EndpointAddr> {
+        let signed = self.signed.values().map(SignedPeerEntry::entry);
+        let used = signed.chain(self.unsigned.values()).filter(|entry| index.is_used(entry));
+        used.map(|entry| entry.address().clone()).collect()
+    }
+
+    /// Whether a sign of life tells of an entry of the peer that is not here.
+    pub(crate) fn is_missing(&self, peer: &PeerId) -> bool {
+        self.known.get(peer).is_some_and(Known::is_missing)
+    }
+
+    /// How often this node is to announce: less often in a large network.
+    pub(crate) fn announce_interval(&self) -> Duration {
+        self.rules.interval(self.size())
+    }
+
+    /// How many nodes there are, this one included.
+    fn size(&self) -> usize {
+        self.signed.len() + 1
+    }
+
     pub(super) fn known(&self) -> &HashMap<PeerId, Known> {
         &self.known
     }
@@ -183,9 +220,12 @@ impl State {
     ) -> Result<Merged, Refusal> {
         let peer = *input.peer();
         if peer == *self.local.id() {
+            if self.is_superseded_by(&input) {
+                effects.newer_self = Some(input.version().start());
+            }
             return Err(Refusal::OwnId);
         }
-        input.check_dates(now, &self.rules)?;
+        input.check_dates(now, &self.rules, self.size())?;
         if !self.known.contains_key(&peer) && self.known.len() >= MAX_PEERS {
             return Err(Refusal::Full);
         }
@@ -205,11 +245,7 @@ impl State {
             Input::Departure(departure) => known.join_departure(departure),
         };
         self.bytes = self.bytes - before + known.entry_bytes();
-        let missing = match (known.beat(), known.entry()) {
-            (Some(beat), Some(entry)) => beat.version() > entry.update_version(),
-            (Some(_), None) => true,
-            (None, _) => false,
-        };
+        let missing = known.is_missing();
         self.queue_expiry(peer);
         self.show(peer, effects);
         match joined {
@@ -240,6 +276,12 @@ impl State {
         if all_named { Ok(()) } else { Err(Refusal::Forged) }
     }
 
+    /// Whether a record of the own id is newer than what this node has signed.
+    fn is_superseded_by(&self, own: &Input) -> bool {
+        let is_other = matches!(own, Input::Entry(entry) if entry.supersedes(&self.local));
+        is_other || own.version() > self.local.update_version()
+    }
+
     /// Notes that the neighbours are told what is known of a peer; false if they were before: the
     /// same records can be put together to many messages, and each is passed on but once.
     pub(crate) fn tell(&mut self, peer: &PeerId) -> bool {
@@ -258,7 +300,7 @@ impl State {
         }
         let entry = entry.with_network_id(self.rules.network_id);
         let old = self.unsigned.insert(peer, entry.clone());
-        effects.changes.push(Change { peer, old, new: Some(entry) });
+        effects.changes.push(self.change(peer, old, Some(entry)));
         true
     }
 
@@ -267,7 +309,8 @@ impl State {
         let old = self.unsigned.remove(peer);
         let removed = old.is_some();
         if removed {
-            effects.changes.push(Change { peer: *peer, old, new: None });
+            self.forget_rtt(peer);
+            effects.changes.push(self.change(*peer, old, None));
         }
         removed
     }
@@ -276,11 +319,9 @@ impl State {
     pub(crate) fn clear_unsigned(&mut self, effects: &mut Effects) -> bool {
         let unsigned = std::mem::take(&mut self.unsigned);
         let removed = !unsigned.is_empty();
-        effects.changes.extend(unsigned.into_iter().map(|(peer, old)| Change {
-            peer,
-            old: Some(old),
-            new: None,
-        }));
+        unsigned.keys().for_each(|peer| self.forget_rtt(peer));
+        let changes = unsigned.into_iter().map(|(peer, old)| self.change(peer, Some(old), None));
+        effects.changes.extend(changes);
         removed
     }
 
@@ -288,6 +329,7 @@ impl State {
     /// enough.
     pub(crate) fn purge(&mut self, now: u64, effects: &mut Effects) {
         self.expire_passes(now, effects);
+        let size = self.size();
         while let Some(Reverse((time, peer))) = self.expiries.peek().copied()
             && time < now
         {
@@ -298,7 +340,7 @@ impl State {
             }
             entry.get_mut().queued = None;
             let before = entry.get().entry_bytes();
-            let expiry = entry.get_mut().expire(now, self.rules.purge_after);
+            let expiry = entry.get_mut().expire(now, &self.rules, size);
             self.bytes = self.bytes - before + entry.get().entry_bytes();
             if expiry.is_none() {
                 entry.remove();
@@ -318,8 +360,9 @@ impl State {
 
     /// Makes sure that the queue has an item for the peer that is not too late.
     fn queue_expiry(&mut self, peer: PeerId) {
+        let size = self.size();
         let Some(known) = self.known.get_mut(&peer) else { return };
-        let Some(deadline) = known.deadline(self.rules.purge_after) else {
+        let Some(deadline) = known.deadline(&self.rules, size) else {
             // Nothing was kept of what came.
             self.known.remove(&peer);
             return;
@@ -361,11 +404,11 @@ impl State {
             true => self.unsigned.remove(&peer),
             false => None,
         };
-        effects.changes.push(Change {
-            peer,
-            old: old.or(replaced),
-            new: new.as_ref().map(|entry| entry.entry().clone()),
-        });
+        let shown = new.as_ref().map(|entry| entry.entry().clone());
+        effects.changes.push(self.change(peer, old.or(replaced), shown));
+        if new.is_none() {
+            self.forget_rtt(&peer);
+        }
         match new {
             Some(entry) => self.signed.insert(peer, entry),
             None => self.signed.remove(&peer),
@@ -382,6 +425,28 @@ impl Input {
         }
     }
 
+    fn version(&self) -> PeerEntryVersion {
+        match self {
+            Self::Entry(entry) => {
+                let of_beat = entry.beat().map(Beat::version).unwrap_or_default();
+                max(entry.update_version(), of_beat)
+            }
+            Self::Beat(beat) => beat.version(),
+            Self::Departure(departure) => departure.version(),
+        }
+    }
+
+    /// The latest date in it, in microseconds since 1970.
+    pub(crate) fn latest_date(&self) -> u64 {
+        let version = self.version();
+        let dated = match self {
+            Self::Entry(entry) => entry.beat().map_or(0, Beat::time),
+            Self::Beat(beat) => beat.time(),
+            Self::Departure(departure) => departure.time(),
+        };
+        max(dated, max(version.start(), version.update()))
+    }
+
     /// The size of the entry that is to be taken in, if it is one.
     fn entry_bytes(&self) -> usize {
         match self {
@@ -391,23 +456,20 @@ impl Input {
     }
 
     /// Refuses what is dated in the future, or more than `purge_after` ago.
-    fn check_dates(&self, now: u64, rules: &Rules) -> Result<(), Refusal> {
-        let latest = |version: PeerEntryVersion| max(version.start(), version.update());
-        let of_beat = |beat: &Beat| (max(latest(beat.version()), beat.time()), beat.time());
-        let (latest, alive) = match self {
+    fn check_dates(&self, now: u64, rules: &Rules, size: usize) -> Result<(), Refusal> {
+        let interval = |beat: Option<&Beat>| beat.map_or(0, Beat::interval);
+        let (alive, patience) = match self {
             Self::Entry(entry) => {
-                let version = entry.update_version();
-                let (dated, alive) = entry.beat().map_or((0, 0), of_beat);
-                (max(latest(version), dated), max(version.update(), alive))
+                let alive =
+                    max(entry.update_version().update(), entry.beat().map_or(0, Beat::time));
+                (alive, rules.patience(interval(entry.beat()), size))
             }
-            Self::Beat(beat) => of_beat(beat),
-            Self::Departure(departure) => {
-                (max(latest(departure.version()), departure.time()), departure.time())
-            }
+            Self::Beat(beat) => (beat.time(), rules.patience(interval(Some(beat)), size)),
+            Self::Departure(departure) => (departure.time(), rules.memory(size)),
         };
-        if latest > now.saturating_add(rules.max_time_drift) {
+        if self.latest_date() > now.saturating_add(rules.max_time_drift) {
             Err(Refusal::Future)
-        } else if alive.saturating_add(rules.purge_after) < now {
+        } else if alive.saturating_add(patience) < now {
             Err(Refusal::Stale)
         } else {
             Ok(())

@@ -1,6 +1,6 @@
 //! Nodes of the same user on the same machine: found through a directory, offline, at once.
 
-use std::{collections::VecDeque, future::pending, sync::Arc, time::Duration};
+use std::{collections::VecDeque, future::pending, io, sync::Arc, time::Duration};
 
 use futures::future::BoxFuture;
 use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher};
@@ -55,7 +55,7 @@ async fn run(directory: Arc<LocalDirectory>, mut rng: StdRng, reach: Reach) {
     let mut published = reach.shared().catalog().local().address().clone();
     loop {
         tokio::select! {
-            _ = passes.tick() => match directory.entries(reach.shared()) {
+            _ = passes.tick() => match entries(&directory, &reach).await {
                 Ok(mut entries) => {
                     // Nodes that start together should not all dial the same one.
                     entries.shuffle(&mut rng);
@@ -69,7 +69,7 @@ async fn run(directory: Arc<LocalDirectory>, mut rng: StdRng, reach: Reach) {
                 newcomers.push_back((Instant::now() + NEWCOMER, peer));
             }
             peer = next_due(&mut newcomers) => {
-                if let Some(entry) = directory.entry_of(&peer, reach.shared()) {
+                if let Some(entry) = reach.book.local_entry_of(peer).await {
                     tell(&reach, &entry).await;
                 }
             }
@@ -77,11 +77,24 @@ async fn run(directory: Arc<LocalDirectory>, mut rng: StdRng, reach: Reach) {
                 let local = catalog.borrow_and_update().local().clone();
                 if *local.address() != published {
                     published = local.address().clone();
-                    publish(&directory, &local);
+                    let directory = directory.clone();
+                    let write = move || publish(&directory, &local);
+                    reach.book.tasks.blocking("discovery.local.write", write).await;
                 }
             }
         }
     }
+}
+
+/// The entries of all living nodes, read on a thread that may block.
+async fn entries(
+    directory: &Arc<LocalDirectory>,
+    reach: &Reach,
+) -> io::Result<Vec<SignedPeerEntry>> {
+    let (directory, shared) = (directory.clone(), reach.shared().clone());
+    let read = move || directory.entries(&shared);
+    let entries = reach.book.tasks.blocking("discovery.local.read", read).await;
+    entries.unwrap_or_else(|| Ok(Vec::new()))
 }
 
 /// Waits for the first newcomer's time to come. Cancel safe.

@@ -4,6 +4,8 @@
 mod bootstrap;
 mod directory;
 mod local;
+#[cfg(feature = "mdns")]
+mod mdns;
 #[cfg(test)]
 mod tests;
 
@@ -12,6 +14,8 @@ use futures::future::BoxFuture;
 pub(super) use bootstrap::BootstrapSource;
 pub(super) use directory::LocalDirectory;
 pub(super) use local::{LocalSource, publish};
+#[cfg(feature = "mdns")]
+pub(super) use mdns::MdnsSource;
 
 use super::reach::Reach;
 

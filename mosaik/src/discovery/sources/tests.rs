@@ -31,8 +31,7 @@ fn shared(seed: u8, network: &str) -> Arc<Shared> {
     let address = EndpointAddr::new(key.public()).with_ip_addr(([127, 0, 0, 1], 7).into());
     let config = Config::default();
     Arc::new(
-        Shared::new(NetworkId::from(network), key, clock, &config, start, address, |_, _| {})
-            .unwrap(),
+        Shared::new(NetworkId::from(network), key, clock, &config, start, address, |_| {}).unwrap(),
     )
 }
 

@@ -6,10 +6,14 @@ use std::{
 };
 
 use iroh::EndpointAddr;
-use tokio::time::Instant;
+use tokio::{sync::mpsc, time::Instant};
 
-use super::Worker;
-use crate::id::PeerId;
+use super::{Command, Worker};
+use crate::{
+    discovery::{shared::Shared, sync},
+    id::PeerId,
+    transport::{Link, RecvStream, SendStream},
+};
 
 /// How often, on average, catalogs are compared with a random peer.
 pub(super) const INTERVAL: Duration = Duration::from_secs(30);
@@ -73,6 +77,23 @@ impl Worker {
                 }
             });
         }
+    }
+}
+
+/// Answers a sync that a peer began, and tells the worker.
+pub(in crate::discovery) async fn answer_sync(
+    shared: &Shared,
+    commands: &mpsc::Sender<Command>,
+    link: Link,
+    send: SendStream,
+    recv: RecvStream,
+) {
+    let peer = link.peer();
+    match sync::accept(shared, &link, send, recv).await {
+        Ok(learned) => {
+            let _ = commands.send(Command::SyncedBy(peer, learned)).await;
+        }
+        Err(error) => tracing::debug!(%peer, %error, "a sync that a peer began failed"),
     }
 }
 

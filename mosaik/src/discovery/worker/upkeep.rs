@@ -7,7 +7,10 @@ use tokio::time::Instant;
 
 use super::{Command, Worker};
 use crate::{
-    discovery::{catalog::Catalog, entry::SignedPeerEntry},
+    discovery::{
+        catalog::{Catalog, Effects},
+        entry::SignedPeerEntry,
+    },
     id::PeerId,
     random::Random,
 };
@@ -23,6 +26,8 @@ pub(super) const HEAL_INTERVAL: Duration = Duration::from_secs(5);
 const INTERVALS_FIRST: Duration = Duration::from_millis(250);
 /// The part by which these intervals vary at random.
 const INTERVALS_JITTER: f64 = 0.5;
+/// The part by which the pauses vary at random after which purged peers are dialled.
+const RETRIES_JITTER: f64 = 0.2;
 /// Addresses from sources that are remembered.
 const MAX_CANDIDATES: usize = 1024;
 
@@ -85,6 +90,26 @@ impl Worker {
         if let Some(address) = addresses.get(self.random.below(addresses.len())) {
             self.contact(address.clone());
         }
+    }
+
+    /// Drops peers that were silent for too long; they may be behind a partition.
+    pub(super) fn purge(&mut self, now: Instant) {
+        let date = self.shared.now();
+        let silent: Vec<_> = self.shared.change(|state, effects: &mut Effects| {
+            state.purge(date, effects);
+            let gone = effects.changes.iter().filter(|change| change.new.is_none());
+            gone.filter_map(|change| Some(change.old.as_ref()?.address().clone())).collect()
+        });
+        silent.into_iter().for_each(|address| self.purged.add(address, now));
+    }
+
+    /// Dials peers that were purged and whose turn it is.
+    pub(super) fn retry_purged(&mut self, now: Instant) {
+        let catalog = self.shared.catalog();
+        let is_back = |peer: &PeerId| catalog.get_signed(peer).is_some();
+        let jitter = |pause| self.random.jittered(pause, RETRIES_JITTER);
+        let due = self.purged.due(now, is_back, jitter);
+        due.into_iter().for_each(|address| self.contact(address));
     }
 
     pub(super) fn random_peers(

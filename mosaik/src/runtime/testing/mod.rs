@@ -3,7 +3,11 @@
 mod faults;
 mod nodes;
 mod scenario;
+mod simulation;
+#[cfg(test)]
+mod tests;
 
 pub use faults::Faults;
 pub use nodes::{FromNodes, Nodes};
 pub use scenario::{Scenario, TestReturn, run};
+pub use simulation::{Simulation, simulate};

@@ -2,20 +2,10 @@
 
 use std::{net::Ipv4Addr, vec};
 
-use chrono::{DateTime, TimeDelta};
 use futures::future::{join_all, try_join_all};
 
-use crate::{
-    Network,
-    clock::{Clock, ClockScope},
-    discovery,
-    id::NetworkId,
-    network::NetworkBuilder,
-    transport::sim::{SimConfig, SimNet},
-};
-
-/// The date at which simulations begin, in days since 1970: 1 January 2026.
-const FIRST_DAY: i64 = 20_454;
+use super::simulation::Simulation;
+use crate::{Network, clock::ClockScope, discovery, id::NetworkId, network::NetworkBuilder};
 
 /// The nodes that have not been handed to a parameter yet; all know each other.
 #[derive(Debug)]
@@ -39,33 +29,14 @@ impl Nodes {
 
     /// Nodes on a simulated transport.
     pub(super) async fn simulated(count: usize, seed: u64) -> Self {
-        let net = SimNet::new(seed, SimConfig::default());
-        let clock = Clock::starting_at(DateTime::UNIX_EPOCH + TimeDelta::days(FIRST_DAY));
-        // By the seed alone: the id goes into every hash and signature of the run.
-        let id = NetworkId::from(format!("simulated {seed}").as_str());
-        let date = clock.set_for_thread();
-        let builder = Network::builder(id).simulated(&net, clock);
-        let nodes = Self::start(vec![builder; count]).await;
+        let simulation = Simulation::new(seed);
+        let date = simulation.set_date();
+        let nodes = Self::start(vec![simulation.builder(); count]).await;
         Self { _date: Some(date), ..nodes }
     }
 
-    /// Starts the nodes and waits until each knows all others.
     async fn start(builders: Vec<NetworkBuilder>) -> Self {
-        let nodes = try_join_all(builders.into_iter().map(NetworkBuilder::build))
-            .await
-            .unwrap_or_else(|error| panic!("a node of the test could not be started: {error}"));
-        if let Some((first, others)) = nodes.split_first() {
-            let meeting = first.local().addr();
-            join_all(others.iter().map(|node| node.discovery().dial(meeting.clone()))).await;
-        }
-        let expected = nodes.len().saturating_sub(1);
-        join_all(nodes.iter().map(|node| async move {
-            // The watch ends with its node only, and that is held here.
-            let mut catalog = node.discovery().catalog_watch();
-            let _ = catalog.wait_for(|catalog| catalog.peers_count() >= expected).await;
-        }))
-        .await;
-        Self { nodes: nodes.into_iter(), _date: None }
+        Self { nodes: connected(builders).await.into_iter(), _date: None }
     }
 
     /// The nodes of the next parameter.
@@ -76,6 +47,25 @@ impl Nodes {
     fn next(&mut self) -> Network {
         self.nodes.next().expect("a scenario counts the nodes of all parameters")
     }
+}
+
+/// Starts the nodes and waits until each knows all others.
+pub(super) async fn connected(builders: Vec<NetworkBuilder>) -> Vec<Network> {
+    let nodes = try_join_all(builders.into_iter().map(NetworkBuilder::build))
+        .await
+        .unwrap_or_else(|error| panic!("a node of the test could not be started: {error}"));
+    if let Some((first, others)) = nodes.split_first() {
+        let meeting = first.local().addr();
+        join_all(others.iter().map(|node| node.discovery().dial(meeting.clone()))).await;
+    }
+    let expected = nodes.len().saturating_sub(1);
+    join_all(nodes.iter().map(|node| async move {
+        // The watch ends with its node only, and that is held here.
+        let mut catalog = node.discovery().catalog_watch();
+        let _ = catalog.wait_for(|catalog| catalog.peers_count() >= expected).await;
+    }))
+    .await;
+    nodes
 }
 
 /// What the parameter of a network test may be: chosen by type, so that aliases work.

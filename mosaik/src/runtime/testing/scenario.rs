@@ -12,7 +12,10 @@ use tokio::{
     time::timeout,
 };
 
-use super::nodes::{FromNodes, Nodes};
+use super::{
+    nodes::{FromNodes, Nodes},
+    simulation::paused_runtime,
+};
 
 /// How long a test on loopback may take, times `TIME_FACTOR`.
 const LIMIT: Duration = Duration::from_secs(30);
@@ -20,9 +23,14 @@ const LIMIT: Duration = Duration::from_secs(30);
 /// How long a simulated test may take, in simulated time.
 const SIMULATED_LIMIT: Duration = Duration::from_secs(600);
 
+/// Runs simulated tests with this seed alone.
+const SEED: &str = "MOSAIK_SEED";
+
 /// What a test asks for.
 #[derive(Debug, Clone, Default)]
 pub struct Scenario {
+    /// The package and the path of the test, which begins with the name of its crate.
+    test: Option<(&'static str, &'static str)>,
     nodes: usize,
     limit: Option<Duration>,
     simulation: Option<Simulation>,
@@ -38,6 +46,13 @@ impl Scenario {
     /// A test on loopback, without nodes yet.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// Which test of which package it is, so that a failure can say how to run it again.
+    #[must_use]
+    pub fn of(mut self, package: Option<&'static str>, path: &'static str) -> Self {
+        self.test = package.map(|package| (package, path));
+        self
     }
 
     /// On the simulated transport instead, once for each seed from `first_seed` on.
@@ -60,6 +75,17 @@ impl Scenario {
         self.nodes += P::COUNT;
         self
     }
+
+    /// The command that runs the test with this seed alone.
+    fn command(&self, seed: u64) -> String {
+        let (package, path) = self.test.unwrap_or_default();
+        // Filters know the path within the crate.
+        let (_, path) = path.split_once("::").unwrap_or_default();
+        match path {
+            "" => format!("{SEED}={seed} cargo test"),
+            path => format!("{SEED}={seed} cargo test -p {package} {path} -- --exact"),
+        }
+    }
 }
 
 /// Runs a test to its end.
@@ -77,17 +103,20 @@ where
         return run_once(runtime, limit, Nodes::on_loopback(scenario.nodes), &body);
     };
     let limit = scenario.limit.unwrap_or(SIMULATED_LIMIT);
+    let (first_seed, runs) = match asked_seed(env::var(SEED).ok().as_deref()) {
+        Some(seed) => (seed, 1),
+        None => (first_seed, runs),
+    };
     let mut seed = first_seed;
     loop {
-        let runtime = build(Builder::new_current_thread().start_paused(true));
         let nodes = Nodes::simulated(scenario.nodes, seed);
-        let run = AssertUnwindSafe(|| run_once(runtime, limit, nodes, &body));
+        let run = AssertUnwindSafe(|| run_once(paused_runtime(), limit, nodes, &body));
         let output = catch_unwind(run).unwrap_or_else(|panic| {
-            eprintln!("the test failed with `seed = {seed}`");
+            report(&scenario, seed);
             resume_unwind(panic)
         });
         if output.failed() {
-            eprintln!("the test failed with `seed = {seed}`");
+            report(&scenario, seed);
             return output;
         }
         seed = seed.wrapping_add(1);
@@ -95,6 +124,18 @@ where
             return output;
         }
     }
+}
+
+fn report(scenario: &Scenario, seed: u64) {
+    eprintln!(
+        "the test failed with `seed = {seed}`; to run that alone:\n{}",
+        scenario.command(seed)
+    );
+}
+
+/// The seed that the environment asks for.
+fn asked_seed(text: Option<&str>) -> Option<u64> {
+    text.map(|text| text.parse().unwrap_or_else(|_| panic!("{SEED} is a number, not `{text}`")))
 }
 
 fn build(builder: &mut Builder) -> Runtime {
@@ -153,6 +194,16 @@ impl<T: TestReturn, E> TestReturn for Result<T, E> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_failure_says_how_to_run_its_seed_alone() {
+        let scenario = Scenario::new().of(Some("shop"), "shop::orders::tests::they_arrive");
+        let command = "MOSAIK_SEED=7 cargo test -p shop orders::tests::they_arrive -- --exact";
+        assert_eq!(scenario.command(7), command);
+        assert_eq!(Scenario::new().of(None, "x::y").command(1), "MOSAIK_SEED=1 cargo test");
+        assert_eq!(asked_seed(Some("7")), Some(7));
+        assert_eq!(asked_seed(None), None);
+    }
 
     #[test]
     fn a_factor_that_is_no_factor_is_one() {

@@ -124,6 +124,8 @@ impl<'de> MapAccess<'de> for Elements<'_, 'de> {
 /// The variant of an enum and what it holds.
 pub(super) struct Content<'a, 'de> {
     pub(super) decoder: &'a mut Decoder<'de>,
+    /// How many variants the enum has.
+    pub(super) variants: usize,
 }
 
 impl<'de> EnumAccess<'de> for Content<'_, 'de> {
@@ -133,6 +135,9 @@ impl<'de> EnumAccess<'de> for Content<'_, 'de> {
     #[inline]
     fn variant_seed<V: DeserializeSeed<'de>>(self, seed: V) -> Result<(V::Value, Self)> {
         let index = self.decoder.varint_u32()?;
+        if index as usize >= self.variants {
+            return Err(DecodeError::UnknownVariant { index });
+        }
         let variant =
             seed.deserialize(IntoDeserializer::<DecodeError>::into_deserializer(index))?;
         Ok((variant, self))

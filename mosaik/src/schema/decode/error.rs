@@ -55,7 +55,14 @@ pub enum DecodeError {
     #[error("the type can only be read from a self-describing format")]
     SelfDescribing,
 
-    /// The type's own `Deserialize` refused what it was given, for example an unknown variant.
+    /// A variant that the enum does not have: the sender may be of a later version.
+    #[error("the enum has no variant {index}")]
+    UnknownVariant {
+        /// The variant's number, from 0.
+        index: u32,
+    },
+
+    /// The type's own `Deserialize` refused what it was given, for example a name in a text.
     /// Holds its complaint, at most 256 bytes of it.
     #[error("{0}")]
     Refused(Box<str>),

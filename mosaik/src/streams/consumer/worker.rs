@@ -29,6 +29,8 @@ pub(super) enum Event {
     Channel { number: u64, channel: Option<ChannelInfo> },
     /// The subscription's producer announces the stream no more, and its data have ended.
     Ended { number: u64 },
+    /// The distance to a producer was measured, as far as it can be.
+    Measured(PeerId),
 }
 
 #[derive(Debug)]
@@ -47,6 +49,8 @@ pub(super) struct Worker {
     tasks: Tasks,
     events: mpsc::UnboundedReceiver<Event>,
     subscriptions: HashMap<PeerId, Subscribed>,
+    /// Producers to which the distance is measured before they are judged.
+    measured: HashMap<PeerId, PeerEntry>,
     channels: BTreeMap<u64, ChannelInfo>,
     next_number: u64,
 }
@@ -64,6 +68,7 @@ impl Worker {
             tasks,
             events,
             subscriptions: HashMap::new(),
+            measured: HashMap::new(),
             channels: BTreeMap::new(),
             next_number: 0,
         }
@@ -87,8 +92,9 @@ impl Worker {
 
     fn apply(&mut self, delta: PeerDelta) {
         match delta {
-            PeerDelta::Added(entry) | PeerDelta::Updated(entry) => self.judge(entry),
+            PeerDelta::Added(entry) | PeerDelta::Updated(entry) => self.measure_and_judge(entry),
             PeerDelta::Removed(peer) => {
+                self.measured.remove(&peer);
                 self.core.set_refusal(peer, None);
                 // What it has sent before can still be read; it is not asked again.
                 if let Some(subscribed) = self.subscriptions.get_mut(&peer) {
@@ -99,11 +105,34 @@ impl Worker {
         }
     }
 
-    /// A producer is there or has changed: is it one for us?
+    /// A producer is there or has changed. Conditions may ask how far away it is, so that is
+    /// learnt first.
+    fn measure_and_judge(&mut self, entry: PeerEntry) {
+        let discovery = &self.means.discovery;
+        let matters = discovery.has_max_rtt() || !self.core.config.require.is_empty();
+        let peer = *entry.id();
+        if !matters || discovery.rtt(&peer).is_some() {
+            self.measured.remove(&peer);
+            return self.judge(entry);
+        }
+        let address = entry.address().clone();
+        if self.measured.insert(peer, entry).is_none() {
+            let (discovery, events) = (discovery.clone(), self.means.events.clone());
+            self.tasks.spawn("streams.consumer.measure", async move {
+                discovery.probe(address).await;
+                let _ = events.send(Event::Measured(peer));
+            });
+        }
+    }
+
+    /// Is this producer one for us?
     fn judge(&mut self, entry: PeerEntry) {
         let peer = *entry.id();
-        let rtt = self.means.transport.link(&peer).and_then(|link| link.rtt());
         let (config, discovery) = (&self.core.config, &self.means.discovery);
+        let rtt = discovery.rtt(&peer);
+        if discovery.is_too_far(rtt) {
+            return self.cut(&peer);
+        }
         config.want_tickets(&entry, discovery);
         let held = self.subscriptions.get(&peer).map(|subscribed| subscribed.until);
         let info = PeerInfo::new(entry.clone(), rtt);
@@ -163,6 +192,12 @@ impl Worker {
             subscriptions.values().any(|subscribed| subscribed.number == number)
         };
         match event {
+            Event::Measured(peer) => {
+                if let Some(entry) = self.measured.remove(&peer) {
+                    self.judge(entry);
+                }
+                return;
+            }
             // What a subscription said before it was cut does not count any more.
             Event::Channel { number, .. } if !current(number, &self.subscriptions) => return,
             Event::Channel { number, channel: Some(channel) } => {

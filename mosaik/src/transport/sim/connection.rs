@@ -2,18 +2,21 @@
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
-    task::Context,
     time::Duration,
 };
 
 use tokio::{
-    sync::{mpsc, watch},
-    time::{Instant, sleep, sleep_until},
+    sync::watch,
+    time::{Instant, sleep_until},
 };
 
 use super::{
+    faults::with,
     net::SimNet,
+    path::Path,
     pipe::{Pipe, RecvStream, SendStream},
+    queue::Arrivals,
+    traffic::Event,
 };
 use crate::{
     id::PeerId,
@@ -23,71 +26,107 @@ use crate::{
     },
 };
 
-type BiStream = (Instant, stream::SendStream, stream::RecvStream);
-type UniStream = (Instant, stream::RecvStream);
-
-/// What both ends share.
+/// What both ends share. Side 0 dialled.
 #[derive(Debug)]
 pub(super) struct Shared {
     net: SimNet,
     ids: [PeerId; 2],
-    latency: Duration,
+    /// From each side to the other.
+    paths: [Arc<Mutex<Path>>; 2],
     binding: [u8; 32],
     /// Why each end sees the connection closed, once it does.
     closed: [watch::Sender<Option<CloseReason>>; 2],
+    /// Streams that each end is to accept.
     queues: [Queues; 2],
-    pipes: Mutex<Vec<Weak<Pipe>>>,
+    /// Those that each side sends on.
+    pipes: [Mutex<Vec<Weak<Pipe>>>; 2],
 }
 
-/// Streams that the other end opened.
 #[derive(Debug)]
 struct Queues {
-    bi: (mpsc::UnboundedSender<BiStream>, tokio::sync::Mutex<mpsc::UnboundedReceiver<BiStream>>),
-    uni: (mpsc::UnboundedSender<UniStream>, tokio::sync::Mutex<mpsc::UnboundedReceiver<UniStream>>),
+    bi: Arrivals<(stream::SendStream, stream::RecvStream)>,
+    uni: Arrivals<stream::RecvStream>,
 }
 
 impl Queues {
     fn new() -> Self {
-        let (bi, bi_receiver) = mpsc::unbounded_channel();
-        let (uni, uni_receiver) = mpsc::unbounded_channel();
-        Self {
-            bi: (bi, tokio::sync::Mutex::new(bi_receiver)),
-            uni: (uni, tokio::sync::Mutex::new(uni_receiver)),
-        }
+        Self { bi: Arrivals::new(), uni: Arrivals::new() }
     }
 }
 
 impl Shared {
-    pub(super) fn ends(&self) -> (PeerId, PeerId) {
-        (self.ids[0], self.ids[1])
+    /// Which end is this node's, if one is.
+    pub(super) fn side_of(&self, id: PeerId) -> Option<usize> {
+        self.ids.iter().position(|end| *end == id)
     }
 
-    pub(super) fn joins(&self, a: PeerId, b: PeerId) -> bool {
-        self.ids == [a, b] || self.ids == [b, a]
+    pub(super) fn is_closed(&self, side: usize) -> bool {
+        self.closed[side].borrow().is_some()
     }
 
-    pub(super) fn close_both(&self, reason: CloseReason) {
-        self.close_side(0, reason);
-        self.close_side(1, reason);
-    }
-
-    fn close_side(&self, side: usize, reason: CloseReason) {
-        self.closed[side].send_if_modified(|seen| {
+    /// Closes one end; false if it was closed before.
+    fn close_side(&self, side: usize, reason: CloseReason) -> bool {
+        let closed = self.closed[side].send_if_modified(|seen| {
             let first = seen.is_none();
             seen.get_or_insert(reason);
             first
         });
-        let pipes: Vec<_> = self.pipes().iter().filter_map(Weak::upgrade).collect();
-        pipes.iter().for_each(|pipe| pipe.wake_all());
+        if closed {
+            self.forget_unsent(side);
+            self.wake(side);
+        }
+        closed
     }
 
-    fn pipes(&self) -> MutexGuard<'_, Vec<Weak<Pipe>>> {
-        self.pipes.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Whoever closed sends nothing again: what is not under way by now never arrives.
+    fn forget_unsent(&self, side: usize) {
+        let now = Instant::now();
+        let limit = with(&self.paths[side], |path| match path.dead_since() {
+            Some(since) => since.min(now),
+            None => now + path.latency(),
+        });
+        self.pipes(side).iter().filter_map(Weak::upgrade).for_each(|pipe| pipe.lose_after(limit));
+        let queues = &self.queues[1 - side];
+        drop(queues.bi.lose_after(limit));
+        drop(queues.uni.lose_after(limit));
     }
 
-    fn pipe(&self) -> Arc<Pipe> {
+    fn wake(&self, side: usize) {
+        for side in [side, 1 - side] {
+            let pipes: Vec<_> = self.pipes(side).iter().filter_map(Weak::upgrade).collect();
+            pipes.iter().for_each(|pipe| pipe.wake_all());
+        }
+        self.queues[side].bi.wake();
+        self.queues[side].uni.wake();
+    }
+
+    /// An end has heard nothing for the idle time; false if it was closed before.
+    pub(super) fn lapse(&self, side: usize) -> bool {
+        self.close_side(side, CloseReason::TimedOut)
+    }
+
+    /// An end's node is no more; the far end learns nothing of it.
+    pub(super) fn die(&self, side: usize) {
+        self.close_side(side, CloseReason::Cancelled);
+    }
+
+    /// What `side` sent and should have arrived after `since` arrives `again` at the earliest.
+    pub(super) fn delay(&self, side: usize, since: Instant, again: Instant) {
+        let pipes: Vec<_> = self.pipes(side).iter().filter_map(Weak::upgrade).collect();
+        pipes.iter().for_each(|pipe| pipe.delay(since, again));
+        let pipes: Vec<_> = self.pipes(1 - side).iter().filter_map(Weak::upgrade).collect();
+        pipes.iter().for_each(|pipe| pipe.delay_stop(since, again));
+        self.queues[1 - side].bi.delay(since, again);
+        self.queues[1 - side].uni.delay(since, again);
+    }
+
+    fn pipes(&self, side: usize) -> MutexGuard<'_, Vec<Weak<Pipe>>> {
+        self.pipes[side].lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn pipe(&self, sender: usize) -> Arc<Pipe> {
         let pipe = Arc::new(Pipe::default());
-        let mut pipes = self.pipes();
+        let mut pipes = self.pipes(sender);
         // Amortised: the list is swept each time it has doubled.
         if pipes.len().is_power_of_two() {
             pipes.retain(|pipe| pipe.strong_count() > 0);
@@ -109,18 +148,32 @@ impl End {
         *self.shared.closed[self.side].borrow()
     }
 
-    /// When something sent now arrives.
+    /// When a signal of a few bytes that is sent now arrives.
     pub(super) fn arrival(&self) -> Instant {
-        Instant::now() + self.shared.latency
+        with(self.way_out(), |path| path.arrival(Instant::now(), 0))
     }
 
-    /// Whether the link is cut; if so, the task is woken when it heals.
-    pub(super) fn is_cut(&self, cx: &mut Context<'_>) -> bool {
-        let cut = self.shared.net.is_cut(self.shared.ends());
-        if cut {
-            self.shared.net.wake_when_healed(cx.waker());
-        }
-        cut
+    /// Sends bytes: counted, and said when they arrive.
+    pub(super) fn send(&self, bytes: usize) -> Instant {
+        let End { shared, side } = self;
+        shared.net.record(&shared.ids[*side], &shared.ids[1 - side], Event::Sent(bytes));
+        with(self.way_out(), |path| {
+            path.counters.sent(bytes);
+            path.arrival(Instant::now(), bytes)
+        })
+    }
+
+    /// Whether what was to arrive here `at` is held up.
+    pub(super) fn holds(&self, at: Instant) -> bool {
+        with(self.way_in(), |path| path.holds(at))
+    }
+
+    fn way_out(&self) -> &Arc<Mutex<Path>> {
+        &self.shared.paths[self.side]
+    }
+
+    fn way_in(&self) -> &Arc<Mutex<Path>> {
+        &self.shared.paths[1 - self.side]
     }
 }
 
@@ -137,12 +190,8 @@ impl Drop for Handle {
         close(&self.0, CloseReason::UnexpectedClose);
         // Streams that nobody accepted refer to the connection that holds them.
         let queues = &self.0.shared.queues[self.0.side];
-        if let Ok(mut bi) = queues.bi.1.try_lock() {
-            while bi.try_recv().is_ok() {}
-        }
-        if let Ok(mut uni) = queues.uni.1.try_lock() {
-            while uni.try_recv().is_ok() {}
-        }
+        drop(queues.bi.drain());
+        drop(queues.uni.drain());
     }
 }
 
@@ -151,11 +200,11 @@ impl Connection {
         let shared = Arc::new(Shared {
             net: net.clone(),
             ids: [near, far],
-            latency: net.latency(near, far),
+            paths: [net.path(near, far), net.path(far, near)],
             binding: net.random().bytes(),
             closed: [watch::Sender::new(None), watch::Sender::new(None)],
             queues: [Queues::new(), Queues::new()],
-            pipes: Mutex::default(),
+            pipes: Default::default(),
         });
         let end = |side| Self(Arc::new(Handle(End { shared: shared.clone(), side })));
         (end(0), end(1))
@@ -178,7 +227,7 @@ impl Connection {
     }
 
     pub(in crate::transport) fn rtt(&self) -> Duration {
-        self.shared().latency * 2
+        self.shared().paths.iter().map(|path| with(path, |path| path.latency())).sum()
     }
 
     fn far_end(&self) -> End {
@@ -187,7 +236,7 @@ impl Connection {
     }
 
     fn half_pipe(&self, from: End, to: End) -> (stream::SendStream, stream::RecvStream) {
-        let pipe = self.shared().pipe();
+        let pipe = self.shared().pipe(from.side);
         (
             stream::SendStream::new(SendHalf::Sim(SendStream::new(pipe.clone(), from))),
             stream::RecvStream::new(RecvHalf::Sim(RecvStream::new(pipe, to))),
@@ -201,18 +250,19 @@ impl Connection {
         let (near, far) = (self.end().clone(), self.far_end());
         let (send, far_recv) = self.half_pipe(near.clone(), far.clone());
         let (far_send, recv) = self.half_pipe(far, near);
-        let queue = &self.shared().queues[1 - self.end().side].bi.0;
-        // The receiver lives in the same allocation as the sender.
-        let _ = queue.send((self.end().arrival(), far_send, far_recv));
+        self.far_queues().bi.push(self.end().arrival(), (far_send, far_recv));
         Ok((send, recv))
     }
 
     pub(in crate::transport) fn open_uni(&self) -> Result<stream::SendStream, CloseReason> {
         self.check_open()?;
         let (send, far_recv) = self.half_pipe(self.end().clone(), self.far_end());
-        let queue = &self.shared().queues[1 - self.end().side].uni.0;
-        let _ = queue.send((self.end().arrival(), far_recv));
+        self.far_queues().uni.push(self.end().arrival(), far_recv);
         Ok(send)
+    }
+
+    fn far_queues(&self) -> &Queues {
+        &self.shared().queues[1 - self.end().side]
     }
 
     fn check_open(&self) -> Result<(), CloseReason> {
@@ -222,26 +272,20 @@ impl Connection {
     pub(in crate::transport) async fn accept_bi(
         &self,
     ) -> Result<(stream::SendStream, stream::RecvStream), CloseReason> {
-        let mut queue = self.shared().queues[self.end().side].bi.1.lock().await;
+        let queue = &self.shared().queues[self.end().side].bi;
         tokio::select! {
             biased;
             reason = self.closed() => Err(reason),
-            Some((at, send, recv)) = queue.recv() => {
-                sleep_until(at).await;
-                Ok((send, recv))
-            }
+            streams = queue.next(self.end().way_in()) => Ok(streams),
         }
     }
 
     pub(in crate::transport) async fn accept_uni(&self) -> Result<stream::RecvStream, CloseReason> {
-        let mut queue = self.shared().queues[self.end().side].uni.1.lock().await;
+        let queue = &self.shared().queues[self.end().side].uni;
         tokio::select! {
             biased;
             reason = self.closed() => Err(reason),
-            Some((at, recv)) = queue.recv() => {
-                sleep_until(at).await;
-                Ok(recv)
-            }
+            stream = queue.next(self.end().way_in()) => Ok(stream),
         }
     }
 
@@ -268,42 +312,20 @@ fn close(end: &End, reason: CloseReason) {
         return;
     }
     let End { shared, side } = end.clone();
+    let word = end.arrival();
     shared.close_side(side, CloseReason::Cancelled);
-    let arrival = end.arrival();
     let net = shared.net.clone();
+    net.record(&shared.ids[side], &shared.ids[1 - side], Event::Closed);
     net.clone().tasks().spawn("sim.close", async move {
-        sleep_until(arrival).await;
+        let silent = Instant::now() + net.config().idle_timeout;
+        sleep_until(word).await;
         // Word of the close does not cross a cut link, and is not sent again when that heals: the
         // far end hears nothing more until its idle time-out.
         let mut seen = reason;
-        if net.is_cut(shared.ends()) {
-            sleep(net.config().idle_timeout).await;
+        if with(&shared.paths[side], |path| path.holds(word)) {
+            sleep_until(silent).await;
             seen = CloseReason::TimedOut;
         }
         shared.close_side(1 - side, seen);
     });
-}
-
-#[cfg(test)]
-mod tests {
-    use iroh::SecretKey;
-
-    use super::*;
-    use crate::transport::sim::SimConfig;
-
-    #[tokio::test(start_paused = true)]
-    async fn a_close_that_a_cut_swallows_is_a_time_out_at_the_far_end() {
-        let [a, b] = [1, 2].map(|seed| SecretKey::from_bytes(&[seed; 32]).public());
-        let net = SimNet::new(1, SimConfig::default());
-        let (near, far) = Connection::pair(&net, a, b);
-        net.partition(&[vec![a], vec![b]]);
-        let begun = Instant::now();
-        near.close(CloseReason::Cancelled);
-        sleep(Duration::from_secs(1)).await;
-        net.heal();
-        assert!(!far.is_closed());
-        assert_eq!(far.closed().await, CloseReason::TimedOut);
-        assert!(begun.elapsed() >= net.config().idle_timeout);
-        assert!(begun.elapsed() < 2 * net.config().idle_timeout);
-    }
 }

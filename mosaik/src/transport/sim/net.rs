@@ -1,30 +1,29 @@
-//! The simulated network: who is on it, who is cut off from whom, how long a message takes.
+//! The simulated network: who is on it, over which paths, and what it counts.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, HashMap},
     fmt,
     ops::RangeInclusive,
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
-    task::Waker,
     time::Duration,
 };
 
-use tokio::sync::mpsc;
+use tokio::{sync::mpsc, time::Instant};
 
-use super::connection::{Connection, Shared};
-use crate::{
-    id::PeerId,
-    random::Random,
-    tasks::Tasks,
-    transport::{close::CloseReason, connection::Lane},
+use super::{
+    connection::{Connection, Shared},
+    path::Path,
+    quality::LinkQuality,
+    traffic::{Counters, Digest, Event, Traffic},
 };
+use crate::{id::PeerId, random::Random, tasks::Tasks, transport::connection::Lane};
 
 /// How the simulated network behaves.
 #[derive(Clone, Debug)]
 pub(crate) struct SimConfig {
     /// One-way latency; drawn once for each pair of nodes. Default 1 to 5 ms.
     pub(crate) latency: RangeInclusive<Duration>,
-    /// How long a connection outlives a partition. Default 5 s.
+    /// How long a connection outlives silence. Default 5 s.
     pub(crate) idle_timeout: Duration,
 }
 
@@ -41,27 +40,58 @@ impl Default for SimConfig {
 #[derive(Clone)]
 pub(crate) struct SimNet {
     world: Arc<Mutex<World>>,
+    digest: Arc<Mutex<Digest>>,
     config: Arc<SimConfig>,
+    seed: u64,
+    begun: Instant,
     random: Random,
     /// Delayed effects that outlive the node that caused them.
     tasks: Tasks,
 }
 
+/// A node's place on the network.
+#[derive(Debug)]
+pub(super) struct Node {
+    /// Tells a node from one of the same id that took its place.
+    number: u64,
+    incoming: mpsc::UnboundedSender<(Lane, Connection)>,
+}
+
 #[derive(Default)]
-struct World {
-    nodes: BTreeMap<PeerId, mpsc::UnboundedSender<(Lane, Connection)>>,
-    latency: BTreeMap<(PeerId, PeerId), Duration>,
-    cut: BTreeSet<(PeerId, PeerId)>,
+pub(super) struct World {
+    joined: u64,
+    nodes: BTreeMap<PeerId, Node>,
+    pub(super) paths: HashMap<(PeerId, PeerId), Arc<Mutex<Path>>>,
+    /// How good links are unless set otherwise.
+    pub(super) quality: LinkQuality,
+    counters: BTreeMap<PeerId, Arc<Counters>>,
     connections: Vec<Weak<Shared>>,
-    /// Readers that found their link cut, and dials that wait for it to heal.
-    waiting: Vec<Waker>,
+}
+
+impl World {
+    /// The connections that are still in use by somebody.
+    pub(super) fn connections(&mut self) -> Vec<Arc<Shared>> {
+        self.connections.retain(|connection| connection.strong_count() > 0);
+        self.connections.iter().filter_map(Weak::upgrade).collect()
+    }
+
+    pub(super) fn add(&mut self, connection: &Arc<Shared>) {
+        // Amortised: the list is swept each time it has doubled.
+        if self.connections.len().is_power_of_two() {
+            self.connections.retain(|connection| connection.strong_count() > 0);
+        }
+        self.connections.push(Arc::downgrade(connection));
+    }
 }
 
 impl SimNet {
     pub(crate) fn new(seed: u64, config: SimConfig) -> Self {
         Self {
             world: Arc::default(),
+            digest: Arc::default(),
             config: Arc::new(config),
+            seed,
+            begun: Instant::now(),
             random: Random::from_seed(seed),
             tasks: Tasks::new(),
         }
@@ -72,75 +102,19 @@ impl SimNet {
         &self.random
     }
 
-    /// Cuts every link between nodes of different groups; a node in no group keeps all of its.
-    pub(crate) fn partition(&self, groups: &[Vec<PeerId>]) {
-        for (i, group) in groups.iter().enumerate() {
-            for (a, b) in
-                groups[i + 1..].iter().flatten().flat_map(|b| group.iter().map(move |a| (a, b)))
-            {
-                self.cut(*a, *b);
-            }
-        }
+    /// What a node has sent so far, in all of its runs.
+    pub(crate) fn traffic(&self, node: &PeerId) -> Traffic {
+        self.lock().counters.get(node).map(|counters| counters.traffic()).unwrap_or_default()
     }
 
-    /// Cuts the link between two nodes, both ways.
-    fn cut(&self, a: PeerId, b: PeerId) {
-        let broken = {
-            let mut world = self.lock();
-            if !world.cut.insert(pair(a, b)) {
-                return;
-            }
-            world.connections.retain(|conn| conn.strong_count() > 0);
-            world.connections.iter().filter_map(Weak::upgrade).filter(|c| c.joins(a, b)).collect()
-        };
-        self.time_out(broken);
+    /// A hash of everything that happened so far, and when.
+    pub(crate) fn digest(&self) -> u64 {
+        self.digest.lock().unwrap_or_else(PoisonError::into_inner).value()
     }
 
-    /// Connections over a cut link end when it stays cut for the idle time.
-    fn time_out(&self, broken: Vec<Arc<Shared>>) {
-        if broken.is_empty() {
-            return;
-        }
-        let net = self.clone();
-        self.tasks.spawn("sim.partition", async move {
-            tokio::time::sleep(net.config.idle_timeout).await;
-            for connection in broken {
-                if net.is_cut(connection.ends()) {
-                    connection.close_both(CloseReason::TimedOut);
-                }
-            }
-        });
-    }
-
-    /// Restores every link.
-    pub(crate) fn heal(&self) {
-        let waiting = {
-            let mut world = self.lock();
-            world.cut.clear();
-            std::mem::take(&mut world.waiting)
-        };
-        waiting.into_iter().for_each(Waker::wake);
-    }
-
-    pub(super) fn is_cut(&self, (a, b): (PeerId, PeerId)) -> bool {
-        self.lock().cut.contains(&pair(a, b))
-    }
-
-    /// Wakes `waker` when links are restored.
-    pub(super) fn wake_when_healed(&self, waker: &Waker) {
-        let mut world = self.lock();
-        if !world.waiting.iter().any(|known| known.will_wake(waker)) {
-            world.waiting.push(waker.clone());
-        }
-    }
-
-    /// The one-way latency between two nodes.
-    pub(super) fn latency(&self, a: PeerId, b: PeerId) -> Duration {
-        let (low, high) = (*self.config.latency.start(), *self.config.latency.end());
-        *self.lock().latency.entry(pair(a, b)).or_insert_with(|| {
-            let spread = high.saturating_sub(low).as_micros() as usize;
-            low + Duration::from_micros(self.random.below(spread + 1) as u64)
-        })
+    pub(super) fn record(&self, from: &PeerId, to: &PeerId, event: Event) {
+        let mut digest = self.digest.lock().unwrap_or_else(PoisonError::into_inner);
+        digest.add(self.begun.elapsed(), from, to, event);
     }
 
     pub(super) fn config(&self) -> &SimConfig {
@@ -151,25 +125,87 @@ impl SimNet {
         &self.tasks
     }
 
-    pub(super) fn join(&self, id: PeerId) -> mpsc::UnboundedReceiver<(Lane, Connection)> {
-        let (sender, receiver) = mpsc::unbounded_channel();
-        self.lock().nodes.insert(id, sender);
-        receiver
+    /// The way from one node to another.
+    pub(super) fn path(&self, from: PeerId, to: PeerId) -> Arc<Mutex<Path>> {
+        let mut world = self.lock();
+        if let Some(path) = world.paths.get(&(from, to)) {
+            return path.clone();
+        }
+        let counters = world.counters.entry(from).or_default().clone();
+        let path = Path::new(
+            self.draw_latency(from, to),
+            world.quality.clone(),
+            Random::from_seed(self.seed_of(b"path", from, to)),
+            counters,
+            Instant::now(),
+        );
+        let path = Arc::new(Mutex::new(path));
+        world.paths.insert((from, to), path.clone());
+        path
     }
 
-    pub(super) fn leave(&self, id: PeerId) {
-        self.lock().nodes.remove(&id);
+    /// The same both ways; by the seed alone, in whatever order nodes meet.
+    fn draw_latency(&self, a: PeerId, b: PeerId) -> Duration {
+        let (a, b) = if a <= b { (a, b) } else { (b, a) };
+        let (low, high) = (*self.config.latency.start(), *self.config.latency.end());
+        let spread = high.saturating_sub(low).as_micros() as u64 + 1;
+        low + Duration::from_micros(self.seed_of(b"latency", a, b) % spread)
     }
 
-    /// Hands the far end of a new connection to the node that it was dialled to.
+    fn seed_of(&self, what: &[u8], a: PeerId, b: PeerId) -> u64 {
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(&self.seed.to_le_bytes()).update(what);
+        hasher.update(a.as_bytes()).update(b.as_bytes());
+        let mut seed = [0; 8];
+        hasher.finalize_xof().fill(&mut seed);
+        u64::from_le_bytes(seed)
+    }
+
+    /// Puts a node on the network, and names its place.
+    pub(super) fn join(&self, id: PeerId) -> (u64, mpsc::UnboundedReceiver<(Lane, Connection)>) {
+        let (incoming, receiver) = mpsc::unbounded_channel();
+        self.record(&id, &id, Event::Joined);
+        let mut world = self.lock();
+        world.joined += 1;
+        let number = world.joined;
+        world.nodes.insert(id, Node { number, incoming });
+        (number, receiver)
+    }
+
+    /// Takes a node off the network, unless another has taken its place.
+    pub(super) fn leave(&self, id: PeerId, number: u64) {
+        if self.remove(&id, |node| node.number == number) {
+            self.record(&id, &id, Event::Left);
+        }
+    }
+
+    /// Takes a node off the network.
+    pub(super) fn remove(&self, id: &PeerId, is_meant: impl Fn(&Node) -> bool) -> bool {
+        let mut world = self.lock();
+        let is_there = world.nodes.get(id).is_some_and(is_meant);
+        // Dropped without the lock: connections in it close.
+        let node = is_there.then(|| world.nodes.remove(id));
+        drop(world);
+        drop(node);
+        is_there
+    }
+
+    /// Hands the far end of a new connection to the node that it was dialled to; gives it back if
+    /// that is not there.
     pub(super) fn deliver(&self, to: PeerId, lane: Lane, far: Connection) -> bool {
         let mut world = self.lock();
-        let Some(node) = world.nodes.get(&to).cloned() else { return false };
-        world.connections.push(Arc::downgrade(far.shared()));
-        node.send((lane, far)).is_ok()
+        let Some(incoming) = world.nodes.get(&to).map(|node| node.incoming.clone()) else {
+            return false;
+        };
+        world.add(far.shared());
+        let counters = world.counters.entry(far.remote_id()).or_default();
+        counters.dialled();
+        drop(world);
+        self.record(&far.remote_id(), &to, Event::Dialled);
+        incoming.send((lane, far)).is_ok()
     }
 
-    fn lock(&self) -> MutexGuard<'_, World> {
+    pub(super) fn lock(&self) -> MutexGuard<'_, World> {
         self.world.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -178,8 +214,4 @@ impl fmt::Debug for SimNet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SimNet").field("config", &self.config).finish_non_exhaustive()
     }
-}
-
-fn pair(a: PeerId, b: PeerId) -> (PeerId, PeerId) {
-    if a <= b { (a, b) } else { (b, a) }
 }

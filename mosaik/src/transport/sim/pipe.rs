@@ -32,6 +32,13 @@ struct State {
     writer: Option<Waker>,
 }
 
+impl State {
+    /// A stream keeps its order: nothing arrives before what was sent before it.
+    fn in_order(&self, at: Instant) -> Instant {
+        self.chunks.back().map_or(at, |(last, _)| at.max(*last))
+    }
+}
+
 impl Pipe {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
@@ -43,6 +50,35 @@ impl Pipe {
         let wakers = [state.reader.take(), state.writer.take()];
         drop(state);
         wakers.into_iter().flatten().for_each(Waker::wake);
+    }
+
+    /// What arrives later than `limit` never does.
+    pub(super) fn lose_after(&self, limit: Instant) {
+        let mut state = self.lock();
+        let kept = state.chunks.partition_point(|(at, _)| *at <= limit);
+        state.chunks.truncate(kept);
+        state.end.take_if(|(at, _)| *at > limit);
+    }
+
+    /// What would have arrived after `since` arrives `again` at the earliest.
+    pub(super) fn delay(&self, since: Instant, again: Instant) {
+        let mut state = self.lock();
+        for (at, _) in state.chunks.iter_mut().filter(|(at, _)| *at >= since) {
+            *at = again.max(*at);
+        }
+        if let Some((at, _)) = state.end.as_mut().filter(|(at, _)| *at >= since) {
+            *at = again.max(*at);
+        }
+        drop(state);
+        self.wake_all();
+    }
+
+    /// [`Pipe::delay`] for the word that the reader stopped, which goes the other way.
+    pub(super) fn delay_stop(&self, since: Instant, again: Instant) {
+        if let Some((at, _)) = self.lock().stopped.as_mut().filter(|(at, _)| *at >= since) {
+            *at = again.max(*at);
+        }
+        self.wake_all();
     }
 }
 
@@ -66,33 +102,24 @@ impl SendStream {
         if let Some(reason) = self.end.closed_now() {
             return Poll::Ready(Err(StreamError::Lost(reason)));
         }
-        let arrival = self.end.arrival();
         let mut state = self.pipe.lock();
-        if let Some(reason) = self.timer.stopped(&mut state, cx) {
+        if let Some(reason) = self.timer.stopped(&mut state, &self.end, cx) {
             return Poll::Ready(Err(StreamError::Stopped(reason)));
         }
         if state.end.is_some() {
             return Poll::Ready(Err(StreamError::Closed));
         }
-        let mut written = 0;
-        while state.unread < WINDOW && !bufs.is_empty() {
-            let room = WINDOW - state.unread;
-            let chunk = if bufs[0].len() <= room {
-                let (first, rest) = std::mem::take(bufs).split_at_mut(1);
-                *bufs = rest;
-                std::mem::take(&mut first[0])
-            } else {
-                bufs[0].split_to(room)
-            };
-            written += chunk.len();
-            state.unread += chunk.len();
-            if !chunk.is_empty() {
-                state.chunks.push_back((arrival, chunk));
-            }
-        }
-        if written == 0 && !bufs.is_empty() {
+        let room = WINDOW.saturating_sub(state.unread);
+        if room == 0 && !bufs.is_empty() {
             state.writer = Some(cx.waker().clone());
             return Poll::Pending;
+        }
+        let chunks = take_up_to(bufs, room);
+        let written = chunks.iter().map(Bytes::len).sum();
+        if written > 0 {
+            let arrival = state.in_order(self.end.send(written));
+            state.unread += written;
+            state.chunks.extend(chunks.into_iter().map(|chunk| (arrival, chunk)));
         }
         let reader = state.reader.take();
         drop(state);
@@ -112,10 +139,33 @@ impl SendStream {
         if self.end.closed_now().is_some() {
             return;
         }
+        let mut state = self.pipe.lock();
         let arrival = self.end.arrival();
-        self.pipe.lock().end.get_or_insert((arrival, reason));
+        // A reset need not wait for the data that it gives up.
+        let arrival = if reason.is_none() { state.in_order(arrival) } else { arrival };
+        state.end.get_or_insert((arrival, reason));
+        drop(state);
         self.pipe.wake_all();
     }
+}
+
+/// Takes at most `room` bytes off the front of `bufs`, in chunks that are not empty.
+fn take_up_to(bufs: &mut &mut [Bytes], mut room: usize) -> Vec<Bytes> {
+    let mut chunks = Vec::new();
+    while room > 0 && !bufs.is_empty() {
+        let chunk = if bufs[0].len() <= room {
+            let (first, rest) = std::mem::take(bufs).split_at_mut(1);
+            *bufs = rest;
+            std::mem::take(&mut first[0])
+        } else {
+            bufs[0].split_to(room)
+        };
+        room -= chunk.len();
+        if !chunk.is_empty() {
+            chunks.push(chunk);
+        }
+    }
+    chunks
 }
 
 #[derive(Debug)]
@@ -137,46 +187,45 @@ impl RecvStream {
         cx: &mut Context<'_>,
         bufs: &mut [Bytes],
     ) -> Poll<Result<Option<usize>, StreamError>> {
-        if let Some(reason) = self.end.closed_now() {
-            return Poll::Ready(Err(StreamError::Lost(reason)));
-        }
-        let now = Instant::now();
-        let cut = self.end.is_cut(cx);
-        let mut state = self.pipe.lock();
-        if let Some((at, Some(reason))) = state.end
-            && at <= now
-            && !cut
-        {
-            self.done = true;
-            return Poll::Ready(Err(StreamError::Reset(reason)));
-        }
-        let mut read = 0;
-        while !cut && read < bufs.len() && state.chunks.front().is_some_and(|(at, _)| *at <= now) {
-            let Some((_, chunk)) = state.chunks.pop_front() else { break };
-            state.unread -= chunk.len();
-            bufs[read] = chunk;
-            read += 1;
-        }
-        if read > 0 {
-            let writer = state.writer.take();
+        loop {
+            if let Some(reason) = self.end.closed_now() {
+                return Poll::Ready(Err(StreamError::Lost(reason)));
+            }
+            let now = Instant::now();
+            let is_here = |at: Instant| at <= now && !self.end.holds(at);
+            let mut state = self.pipe.lock();
+            if let Some((at, Some(reason))) = state.end
+                && is_here(at)
+            {
+                self.done = true;
+                return Poll::Ready(Err(StreamError::Reset(reason)));
+            }
+            let mut read = 0;
+            while read < bufs.len() && state.chunks.front().is_some_and(|(at, _)| is_here(*at)) {
+                let Some((_, chunk)) = state.chunks.pop_front() else { break };
+                state.unread -= chunk.len();
+                bufs[read] = chunk;
+                read += 1;
+            }
+            if read > 0 {
+                let writer = state.writer.take();
+                drop(state);
+                writer.into_iter().for_each(Waker::wake);
+                return Poll::Ready(Ok(Some(read)));
+            }
+            let chunk = state.chunks.front().map(|(at, _)| *at);
+            let end = state.end.map(|(at, _)| at);
+            if chunk.is_none() && end.is_some_and(is_here) {
+                self.done = true;
+                return Poll::Ready(Ok(None));
+            }
+            state.reader = Some(cx.waker().clone());
             drop(state);
-            writer.into_iter().for_each(Waker::wake);
-            return Poll::Ready(Ok(Some(read)));
+            // Whatever is held up, somebody wakes the reader when it is not any more.
+            let next = chunk.into_iter().chain(end).filter(|at| !self.end.holds(*at)).min();
+            let Some(next) = next else { return Poll::Pending };
+            std::task::ready!(self.timer.poll_until(next, cx));
         }
-        let next = state.chunks.front().map(|(at, _)| *at).or(state.end.map(|(at, _)| at));
-        if state.chunks.is_empty() && next.is_some_and(|at| at <= now) && !cut {
-            self.done = true;
-            return Poll::Ready(Ok(None));
-        }
-        state.reader = Some(cx.waker().clone());
-        drop(state);
-        if let Some(at) = next.filter(|_| !cut) {
-            return match self.timer.poll_until(at, cx) {
-                Poll::Ready(()) => self.poll_read_chunks(cx, bufs),
-                Poll::Pending => Poll::Pending,
-            };
-        }
-        Poll::Pending
     }
 
     pub(in crate::transport) fn stop(&mut self, reason: CloseReason) {
@@ -211,8 +260,16 @@ impl Timer {
     }
 
     /// Whether word has come that the reader stopped; else wakes the task when it does.
-    fn stopped(&mut self, state: &mut State, cx: &mut Context<'_>) -> Option<CloseReason> {
+    fn stopped(
+        &mut self,
+        state: &mut State,
+        end: &End,
+        cx: &mut Context<'_>,
+    ) -> Option<CloseReason> {
         let (at, reason) = state.stopped?;
+        if end.holds(at) {
+            return None;
+        }
         match self.poll_until(at, cx) {
             Poll::Ready(()) => Some(reason),
             Poll::Pending => None,

@@ -1,0 +1,79 @@
+//! What idle subscriptions cost: measured in a process of its own that has done nothing else.
+
+use std::{future::Future, pin::Pin, process::Command, time::Duration};
+
+use mosaik::UniqueId;
+use tokio::time::sleep;
+
+use crate::{Small, node};
+
+const CHILD: &str = "--idle-subscriptions";
+/// How long the nodes are left alone before anything is measured.
+const CALM: Duration = Duration::from_secs(2);
+/// For so long the processor time is measured.
+const WATCHED: Duration = Duration::from_secs(5);
+
+/// What this program does when it was started to be measured: two nodes and so many subscriptions
+/// between them. Gives resident bytes and the share of one processor.
+pub fn child() -> Option<Pin<Box<dyn Future<Output = String>>>> {
+    let mut args = std::env::args().skip(1);
+    (args.next()? == CHILD).then_some(())?;
+    let count = args.next()?.parse().ok()?;
+    Some(Box::pin(subscriptions(count)))
+}
+
+async fn subscriptions(count: usize) -> String {
+    let name = UniqueId::random();
+    let nodes = [node(name).await, node(name).await];
+    nodes[1].discovery().dial(nodes[0].local().addr()).await;
+    let mut kept = Vec::new();
+    for number in 0..count {
+        let id = format!("idle {number}");
+        let producer = nodes[0].streams().producer::<Small>().with_stream_id(&*id).build();
+        let consumer = nodes[1].streams().consumer::<Small>().with_stream_id(&*id).build();
+        kept.push((producer.expect("a producer"), consumer));
+    }
+    for (producer, _) in &kept {
+        producer.when().online().await;
+    }
+    sleep(CALM).await;
+    let before = processor_seconds();
+    sleep(WATCHED).await;
+    let share = (processor_seconds() - before) / WATCHED.as_secs_f64();
+    format!("{} {share}", resident_bytes())
+}
+
+/// Resident bytes of the process with so many idle subscriptions.
+pub fn memory(count: usize) -> f64 {
+    measure(count)[0]
+}
+
+/// Its share of one processor.
+pub fn cpu(count: usize) -> f64 {
+    measure(count)[1]
+}
+
+fn measure(count: usize) -> [f64; 2] {
+    let program = std::env::current_exe().expect("this program");
+    let output = Command::new(program).args([CHILD, &count.to_string()]).output();
+    let text = output.expect("it runs").stdout;
+    let text = String::from_utf8_lossy(&text);
+    let mut numbers = text.split_whitespace().map(|number| number.parse().expect("a number"));
+    std::array::from_fn(|_| numbers.next().expect("it prints two numbers"))
+}
+
+fn resident_bytes() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").expect("Linux has /proc");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kib = line.and_then(|rest| rest.trim().trim_end_matches("kB").trim().parse::<u64>().ok());
+    kib.expect("the kernel says how much memory is resident") * 1024
+}
+
+/// User and system time of this process so far; the kernel counts in hundredths of a second.
+fn processor_seconds() -> f64 {
+    let stat = std::fs::read_to_string("/proc/self/stat").expect("Linux has /proc");
+    // The fields are counted from behind the name, which may hold spaces.
+    let after = stat.rsplit(')').next().expect("it has a name");
+    let ticks = after.split_whitespace().skip(11).take(2);
+    ticks.map(|ticks| ticks.parse::<f64>().expect("a number")).sum::<f64>() / 100.0
+}
