@@ -1,8 +1,9 @@
 //! What the handle, the worker, hellos and syncs share: the catalog behind a lock that is held
 //! for a few lines, and the channels through which its changes are told.
 
+mod tickets;
+
 use std::{
-    collections::BTreeSet,
     fmt,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -18,6 +19,8 @@ use tokio::{
     time::Instant,
 };
 use tokio_util::sync::CancellationToken;
+
+pub(super) use tickets::Wanted;
 
 use super::{
     beat::{Beat, Departure},
@@ -38,7 +41,6 @@ use super::{
 use crate::{
     clock::Clock,
     id::{NetworkId, PeerId, StreamId, UniqueId},
-    ticket::{Denial, Ticket},
 };
 
 /// The node's own beat is signed anew when it is asked for and older than this, or than half the
@@ -95,15 +97,6 @@ struct Guarded {
     wanted: Wanted,
 }
 
-/// What is to be fetched from peers themselves.
-#[derive(Debug, Default)]
-pub(super) struct Wanted {
-    /// Peers that say that there is a newer version of their entries.
-    pub(super) entries: BTreeSet<PeerId>,
-    /// Peers whose tickets somebody reads and that are not here.
-    pub(super) tickets: BTreeSet<PeerId>,
-}
-
 impl Shared {
     /// The node's state at its start; `on_notice` must not block.
     pub(super) fn new(
@@ -148,13 +141,6 @@ impl Shared {
             superseded: CancellationToken::new(),
             descriptions: Descriptions::default(),
         })
-    }
-
-    /// Lets in only peers that pass this gate, if there is one.
-    pub(super) fn with_gate(mut self, gate: Option<Box<dyn Gate>>) -> Self {
-        let guarded = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
-        guarded.state.set_gated(gate.is_some());
-        Self { gate, ..self }
     }
 
     pub(super) fn me(&self) -> PeerId {
@@ -233,57 +219,6 @@ impl Shared {
         }
         effects.judge.iter().for_each(|peer| self.judge(peer, events));
         result
-    }
-
-    /// Puts a peer to the gate; without the lock, since validators are users' code.
-    fn judge(&self, peer: &PeerId, events: Events) {
-        let Some(gate) = &self.gate else { return };
-        let Some(entry) = self.read(|state| state.record(peer)) else { return };
-        let now = self.date();
-        let verdict = gate.judge(&entry, now);
-        self.change_and(events, |state, effects| state.judged(&entry, verdict, now, effects));
-        if gate.lacks_tickets(&entry) {
-            self.want_tickets(*peer);
-        }
-    }
-
-    /// Whether the gate lets a peer in now.
-    pub(super) fn admits(&self, peer: &PeerId) -> Result<(), Denial> {
-        let now = self.date();
-        self.read(|state| state.admits(peer, now))
-    }
-
-    /// Has the tickets of a peer fetched that are not here.
-    pub(super) fn want_tickets(&self, peer: PeerId) {
-        self.lock().wanted.tickets.insert(peer);
-        self.wanted.notify_one();
-    }
-
-    /// A peer says that it has an entry of this version now, with other tickets.
-    pub(super) fn want_newer(&self, peer: PeerId, version: PeerEntryVersion) {
-        let known = self.read(|state| state.record(&peer).map(|entry| entry.update_version()));
-        if known < Some(version) {
-            self.lock().wanted.entries.insert(peer);
-            self.wanted.notify_one();
-        }
-    }
-
-    /// What is wanted since this was last asked.
-    pub(super) fn take_wanted(&self) -> Wanted {
-        std::mem::take(&mut self.lock().wanted)
-    }
-
-    /// The ids of a peer's tickets that are not here.
-    pub(super) fn lacking_tickets(&self, peer: &PeerId) -> BTreeSet<UniqueId> {
-        let entry = self.read(|state| state.record(peer));
-        entry.iter().flat_map(|entry| entry.lacking_tickets()).collect()
-    }
-
-    /// Takes in tickets that a peer has sent beside its entry; those that the entry does not name
-    /// are counted as forged.
-    pub(super) fn attach_tickets(&self, peer: &PeerId, tickets: Vec<Ticket>) {
-        let attached = self.change(|state, effects| state.attach_tickets(peer, tickets, effects));
-        let _ = self.counted(attached);
     }
 
     /// Takes in what a peer told, once its signatures are verified; counts it if it is refused.

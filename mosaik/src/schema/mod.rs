@@ -3,6 +3,7 @@
 mod codec;
 mod datum;
 mod decode;
+mod difference;
 mod encoded;
 mod fingerprint;
 mod identity;
@@ -17,6 +18,7 @@ pub(crate) use codec::decode_prefix;
 pub use codec::{EncodeError, decode, encode, encode_into};
 pub use datum::{Datum, Payload};
 pub use decode::DecodeError;
+pub use difference::Difference;
 pub use encoded::Encoded;
 pub use identity::Identity;
 pub use shape::{Fingerprint, Schema};

@@ -25,6 +25,10 @@ impl Schema {
         Self { fingerprint: fingerprint::of(&parts), parts }
     }
 
+    pub(super) fn parts(&self) -> &Parts {
+        &self.parts
+    }
+
     /// A digest of all that matters for reading each other's bytes: the kinds of values, the names
     /// and the order of fields and variants. The names of the types and the modules they are in do
     /// not matter, nor does how often a shape is written down: types that are declared apart but

@@ -6,7 +6,7 @@ use bytes::BytesMut;
 
 use crate::{
     discovery::Description,
-    schema::{self, Datum, Fingerprint, Payload, Schema, schema_of},
+    schema::{self, Datum, Payload, Schema, schema_of},
 };
 
 /// A datum that could not be encoded, or bytes that are no datum. Shared and comparable by text.
@@ -94,8 +94,8 @@ impl<D> Codec<D> {
     }
 
     /// What the type looks like on the wire; `None` for an opaque encoding.
-    pub(super) fn fingerprint(&self) -> Option<Fingerprint> {
-        (self.schema)().map(|schema| schema.fingerprint())
+    pub(super) fn schema(&self) -> Option<Arc<Schema>> {
+        (self.schema)()
     }
 
     /// What is told to peers that ask for the stream.

@@ -4,7 +4,7 @@ use thiserror::Error;
 
 use super::protocol::Refusal;
 use crate::{
-    schema::Fingerprint,
+    schema::{Difference, Fingerprint, Schema},
     transport::{CloseReason, DialError},
 };
 
@@ -38,13 +38,21 @@ pub enum SubscribeError {
     NoCapacity,
     /// The two sides disagree on what the type looks like on the wire: bring them to the same
     /// version. Tried again when the producer's entry changes, or after 30 s.
-    #[error("the types differ: fingerprint {producer} at the producer, {consumer} here")]
+    #[error("the types differ: {}", difference_text(.producer, .consumer, .difference.as_ref()))]
     SchemaMismatch {
         /// What the producer's type looks like on the wire.
         producer: Fingerprint,
         /// What the consumer's type looks like on the wire.
         consumer: Fingerprint,
+        /// The first place where they differ; `None` if the producer's type is too large to be told
+        /// (over 64 KiB of schema).
+        difference: Option<Difference>,
     },
+    /// The producer did not wait for this consumer any longer. Tried again with growing pauses of up
+    /// to 30 s; it goes on with what is sent then, and what was missed is an
+    /// [`Event::Gap`](crate::streams::consumer::Event::Gap).
+    #[error("the producer did not wait any longer")]
+    TooSlow,
     /// What the producer sent could not be decoded. Tried again when its entry changes, or after
     /// 30 s.
     #[error("a datum could not be decoded: {0}")]
@@ -61,18 +69,34 @@ impl SubscribeError {
             CloseReason::NotAllowed => Self::NotAllowed,
             CloseReason::NoCapacity => Self::NoCapacity,
             CloseReason::TicketsPending => Self::TicketsPending,
+            CloseReason::TooSlow => Self::TooSlow,
             other => Self::Refused(other),
         }
     }
 }
 
-impl From<Refusal> for SubscribeError {
-    fn from(refusal: Refusal) -> Self {
-        match refusal.mismatch {
-            Some(mismatch) => {
-                Self::SchemaMismatch { producer: mismatch.producer, consumer: mismatch.consumer }
-            }
-            None => Self::from_reason(refusal.reason()),
+impl SubscribeError {
+    pub(super) fn from_refusal(refusal: &Refusal, ours: Option<&Schema>) -> Self {
+        let Some(mismatch) = &refusal.mismatch else { return Self::from_reason(refusal.reason()) };
+        let theirs = mismatch.schema.as_ref();
+        let difference = theirs.zip(ours).and_then(|(theirs, ours)| ours.difference_of(theirs));
+        Self::SchemaMismatch {
+            producer: mismatch.producer,
+            consumer: mismatch.consumer,
+            difference,
         }
+    }
+}
+
+fn difference_text(
+    producer: &Fingerprint,
+    consumer: &Fingerprint,
+    difference: Option<&Difference>,
+) -> String {
+    match difference {
+        Some(Difference { path, left, right }) => {
+            format!("{path} is {left} at the producer and {right} here")
+        }
+        None => format!("fingerprint {producer} at the producer, {consumer} here"),
     }
 }

@@ -1,4 +1,5 @@
-//! Datums on a data stream: a varint length, then the encoded datum, one after the other.
+//! Datums on a data stream: a varint length, then the encoded datum, one after the other. Between
+//! them stand marks: what the consumer must know at exactly this place.
 //!
 //! The reader splits frames in place from the chunks that arrive and copies only those that
 //! straddle two of them.
@@ -16,6 +17,86 @@ const FIRST_CHUNKS: usize = 4;
 const CHUNKS: usize = 64;
 /// A buffer for straddling frames that has grown beyond this is given back once it is empty.
 const CARRY_KEPT_BYTES: usize = 256 * 1024;
+
+/// A length that no datum has: what follows is a mark.
+const MARK_LENGTH: usize = (1 << (7 * MAX_PREFIX)) - 1;
+/// What a mark consists of: its kind, and a number.
+const MARK_BODY: usize = 9;
+
+/// What stands between two datums.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Mark {
+    /// So many datums that would come here were dropped.
+    Skipped(u64),
+    /// The next so many datums were sent to another member of the share group before.
+    Redelivered(u64),
+    /// Something that this version does not know.
+    Unknown,
+}
+
+impl Mark {
+    /// The mark as it is sent.
+    pub(super) fn encode(self) -> Bytes {
+        let (kind, number) = match self {
+            Self::Skipped(count) => (1, count),
+            Self::Redelivered(count) => (2, count),
+            Self::Unknown => (0, 0),
+        };
+        let (prefix, _) = prefix(MARK_LENGTH);
+        let mut out = [0; MAX_PREFIX + MARK_BODY];
+        out[..MAX_PREFIX].copy_from_slice(&prefix);
+        out[MAX_PREFIX] = kind;
+        out[MAX_PREFIX + 1..].copy_from_slice(&number.to_le_bytes());
+        Bytes::copy_from_slice(&out)
+    }
+
+    #[cold]
+    fn decode(body: &[u8]) -> Self {
+        let Some((kind, number)) = body.split_first() else { return Self::Unknown };
+        let Ok(number) = number.try_into().map(u64::from_le_bytes) else { return Self::Unknown };
+        match kind {
+            1 => Self::Skipped(number),
+            2 => Self::Redelivered(number),
+            _ => Self::Unknown,
+        }
+    }
+}
+
+/// What a data stream consists of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Item<'a> {
+    Datum(&'a [u8]),
+    Mark(Mark),
+}
+
+impl<'a> Item<'a> {
+    #[inline]
+    fn new(head: Head, body: &'a [u8]) -> Self {
+        if head.is_mark { Self::Mark(Mark::decode(body)) } else { Self::Datum(body) }
+    }
+}
+
+/// What precedes a body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Head {
+    /// Of the body.
+    length: usize,
+    /// Of the head itself.
+    prefix: usize,
+    is_mark: bool,
+}
+
+/// The lengths of the frames in a slice that holds whole frames only: on the wire, and of their
+/// bodies.
+pub(super) fn lengths(bytes: &[u8]) -> impl Iterator<Item = (usize, usize)> {
+    let mut rest = bytes;
+    std::iter::from_fn(move || {
+        let Head { length, prefix, .. } = read_prefix(rest).ok()??;
+        let whole = prefix + length;
+        rest = rest.get(whole..)?;
+        Some((whole, length))
+    })
+}
 
 /// Bytes that are not frames; nothing after them can be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
@@ -40,25 +121,27 @@ pub(super) fn prefix(length: usize) -> ([u8; MAX_PREFIX], usize) {
     (out, at + 1)
 }
 
-/// The length and how many bytes it took, if it is complete.
+/// What the bytes begin with, if it is complete.
 #[inline]
-fn read_prefix(bytes: &[u8]) -> Result<Option<(usize, usize)>, FrameError> {
+fn read_prefix(bytes: &[u8]) -> Result<Option<Head>, FrameError> {
     match bytes.first() {
-        Some(&byte) if byte < 0x80 => Ok(Some((usize::from(byte), 1))),
+        Some(&byte) if byte < 0x80 => {
+            Ok(Some(Head { length: usize::from(byte), prefix: 1, is_mark: false }))
+        }
         Some(_) => read_long_prefix(bytes),
         None => Ok(None),
     }
 }
 
-fn read_long_prefix(bytes: &[u8]) -> Result<Option<(usize, usize)>, FrameError> {
+fn read_long_prefix(bytes: &[u8]) -> Result<Option<Head>, FrameError> {
     let mut length = 0;
     for (at, byte) in bytes.iter().take(MAX_PREFIX).enumerate() {
         length |= usize::from(byte & 0x7f) << (7 * at);
         if byte & 0x80 == 0 {
-            return if length <= MAX_DATUM_BYTES {
-                Ok(Some((length, at + 1)))
-            } else {
-                Err(FrameError::TooLong)
+            return match length {
+                0..=MAX_DATUM_BYTES => Ok(Some(Head { length, prefix: at + 1, is_mark: false })),
+                MARK_LENGTH => Ok(Some(Head { length: MARK_BODY, prefix: at + 1, is_mark: true })),
+                _ => Err(FrameError::TooLong),
             };
         }
     }
@@ -116,18 +199,19 @@ impl Splitter {
 
     /// The next whole frame; `None` when more must be read first.
     #[inline]
-    pub(super) fn next(&mut self) -> Result<Option<&[u8]>, FrameError> {
+    pub(super) fn next(&mut self) -> Result<Option<Item<'_>>, FrameError> {
         if self.carry_spent {
             self.reuse_carry();
         }
         if self.carry.is_empty() && self.current < self.filled {
             let chunk = &self.chunks[self.current][self.offset..];
-            if let Some((length, prefix)) = read_prefix(chunk)?
-                && chunk.len() - prefix >= length
+            if let Some(head) = read_prefix(chunk)?
+                && chunk.len() - head.prefix >= head.length
             {
-                let start = self.offset + prefix;
-                self.offset = start + length;
-                return Ok(Some(&self.chunks[self.current][start..start + length]));
+                let start = self.offset + head.prefix;
+                self.offset = start + head.length;
+                let body = &self.chunks[self.current][start..start + head.length];
+                return Ok(Some(Item::new(head, body)));
             }
         }
         self.next_straddling()
@@ -140,21 +224,22 @@ impl Splitter {
     }
 
     /// The next frame when the current chunk does not hold all of it.
-    fn next_straddling(&mut self) -> Result<Option<&[u8]>, FrameError> {
+    fn next_straddling(&mut self) -> Result<Option<Item<'_>>, FrameError> {
         while self.current < self.filled {
             let chunk = &self.chunks[self.current];
             let rest = &chunk[self.offset..];
             let head = read_prefix(if self.carry.is_empty() { rest } else { &self.carry })?;
             if self.carry.is_empty()
-                && let Some((length, prefix)) = head
-                && rest.len() - prefix >= length
+                && let Some(head) = head
+                && rest.len() - head.prefix >= head.length
             {
-                let start = self.offset + prefix;
-                self.offset = start + length;
-                return Ok(Some(&self.chunks[self.current][start..start + length]));
+                let start = self.offset + head.prefix;
+                self.offset = start + head.length;
+                let body = &self.chunks[self.current][start..start + head.length];
+                return Ok(Some(Item::new(head, body)));
             }
             let missing = match head {
-                Some((length, prefix)) => (prefix + length).saturating_sub(self.carry.len()),
+                Some(head) => (head.prefix + head.length).saturating_sub(self.carry.len()),
                 // The prefix itself straddles: its bytes are taken one by one.
                 None => 1,
             };
@@ -166,11 +251,11 @@ impl Splitter {
                 self.current += 1;
                 self.offset = 0;
             }
-            if let Some((length, prefix)) = read_prefix(&self.carry)?
-                && self.carry.len() == prefix + length
+            if let Some(head) = read_prefix(&self.carry)?
+                && self.carry.len() == head.prefix + head.length
             {
                 self.carry_spent = true;
-                return Ok(Some(&self.carry[prefix..]));
+                return Ok(Some(Item::new(head, &self.carry[head.prefix..])));
             }
         }
         Ok(None)
@@ -216,8 +301,11 @@ mod tests {
                 filled += 1;
             }
             splitter.filled(filled);
-            while let Some(frame) = splitter.next()? {
-                out.push(frame.to_vec());
+            while let Some(item) = splitter.next()? {
+                out.push(match item {
+                    Item::Datum(frame) => frame.to_vec(),
+                    Item::Mark(mark) => format!("{mark:?}").into_bytes(),
+                });
             }
         }
         splitter.end()?;
@@ -244,7 +332,8 @@ mod tests {
         #[test]
         fn a_prefix_is_read_as_it_was_written(length in 0..=MAX_DATUM_BYTES) {
             let (bytes, used) = prefix(length);
-            prop_assert_eq!(read_prefix(&bytes[..used]), Ok(Some((length, used))));
+            let head = Head { length, prefix: used, is_mark: false };
+            prop_assert_eq!(read_prefix(&bytes[..used]), Ok(Some(head)));
             prop_assert_eq!(read_prefix(&bytes[..used - 1]), Ok(None));
         }
     }
@@ -254,6 +343,27 @@ mod tests {
         let (bytes, used) = prefix(MAX_DATUM_BYTES + 1);
         assert_eq!(split(&[bytes[..used].to_vec()]), Err(FrameError::TooLong));
         assert_eq!(split(&[vec![0xff; 9]]), Err(FrameError::TooLong));
+    }
+
+    proptest! {
+        #[test]
+        fn marks_come_out_where_they_went_in(cut in 1usize..20, number: u64) {
+            let marks = [Mark::Skipped(number), Mark::Redelivered(number), Mark::Unknown];
+            let (mut sent, mut expected) = (Vec::new(), Vec::new());
+            for mark in marks {
+                sent.extend_from_slice(&mark.encode());
+                sent.extend(framed(&[vec![7; 3]]));
+                expected.extend([format!("{mark:?}").into_bytes(), vec![7; 3]]);
+            }
+            let chunks: Vec<_> = sent.chunks(cut).map(<[u8]>::to_vec).collect();
+            prop_assert_eq!(split(&chunks), Ok(expected));
+        }
+    }
+
+    #[test]
+    fn the_frames_in_a_slice_can_be_counted() {
+        let slice = framed(&[vec![], vec![1; 200], vec![2; 3]]);
+        assert_eq!(lengths(&slice).collect::<Vec<_>>(), [(1, 0), (202, 200), (4, 3)]);
     }
 
     #[test]

@@ -65,7 +65,12 @@ use std::{fmt, sync::Arc};
 /// The crate of backoffs that [`ConfigBuilder::with_backoff`] takes.
 pub use backon as backoff;
 
-use self::{codec::Codec, consumer::ConsumerConfig, producer::ProducerConfig, registry::Registry};
+use self::{
+    codec::Codec,
+    consumer::ConsumerConfig,
+    producer::{ProducerConfig, Undelivered},
+    registry::Registry,
+};
 pub use self::{
     codec::CodecError,
     config::{BackoffFactory, Config, ConfigBuilder, ConfigBuilderError},
@@ -78,6 +83,7 @@ pub use self::{
     producer::Producer,
     status::{ChannelConditions, ChannelInfo, State, Stats, When},
 };
+pub use crate::schema::Difference as SchemaDifference;
 use crate::{
     discovery::Discovery,
     id::{NetworkId, PeerId},
@@ -186,8 +192,9 @@ impl Streams {
         &self,
         config: ProducerConfig,
         codec: Codec<D>,
+        undelivered: Option<Undelivered>,
     ) -> Result<Producer<D>, producer::BuilderError<D>> {
-        self.0.registry.open(config, codec)
+        self.0.registry.open(config, codec, undelivered)
     }
 
     fn open_consumer<D>(&self, config: ConsumerConfig, codec: Codec<D>) -> Consumer<D> {

@@ -10,7 +10,7 @@ use std::{
 
 use super::{
     codec::Codec,
-    producer::{BuilderError, Core, Handle, Producer, ProducerConfig, Worker},
+    producer::{BuilderError, Core, Handle, Producer, ProducerConfig, Undelivered, Worker},
 };
 use crate::{
     discovery::{Discovery, PeerInfo},
@@ -98,6 +98,7 @@ impl Registry {
         self: &Arc<Self>,
         config: ProducerConfig,
         codec: Codec<D>,
+        undelivered: Option<Undelivered>,
     ) -> Result<Producer<D>, BuilderError<D>> {
         let stream_id = config.stream_id;
         // A handle must not be dropped while the registry is locked: it would lock it again.
@@ -108,7 +109,7 @@ impl Registry {
                 .and_then(|found| Some((found.handle.upgrade()?, found.datum, found.datum_name)));
             match found {
                 Some(found) => found,
-                None => return self.insert(&mut producers, config, codec),
+                None => return self.insert(&mut producers, config, codec, undelivered),
             }
         };
         if datum == TypeId::of::<D>() {
@@ -124,6 +125,7 @@ impl Registry {
         producers: &mut Producers,
         config: ProducerConfig,
         codec: Codec<D>,
+        undelivered: Option<Undelivered>,
     ) -> Result<Producer<D>, BuilderError<D>> {
         let stream = config.stream_id;
         self.discovery.add_stream(stream).map_err(|error| BuilderError::NotAnnounced {
@@ -141,6 +143,7 @@ impl Registry {
             self.discovery.clone(),
             self.local,
             u64::from_le_bytes(self.random.bytes()),
+            undelivered,
         );
         let handle = Arc::new(handle);
         let registered = Registered {

@@ -9,7 +9,7 @@ use tokio::time::timeout;
 
 use super::{
     producer::{Core, Subscriber},
-    protocol::{MESSAGE_LIMIT, Refusal, Subscribe, VERSION},
+    protocol::{MESSAGE_LIMIT, Refusal, Subscribe, read_request},
     registry::Registry,
 };
 use crate::{
@@ -29,7 +29,7 @@ pub(super) async fn answer(
 ) {
     let mut reader = MessageReader::new(recv, MESSAGE_LIMIT);
     let mut writer = MessageWriter::new(send);
-    let request = match timeout(REQUEST_TIMEOUT, reader.next::<Subscribe>()).await {
+    let request = match timeout(REQUEST_TIMEOUT, reader.next_bytes()).await {
         Ok(Ok(Some(request))) => request,
         Ok(Err(error)) if error.is_violation() => {
             tracing::debug!(peer = %link.peer(), %error, "not a subscription");
@@ -42,12 +42,14 @@ pub(super) async fn answer(
             return reader.stop(CloseReason::Timeout);
         }
     };
-    let admitted = admit(&registry, &link, &request);
+    let admitted = read_request(&request).and_then(|request| {
+        admit(&registry, &link, &request).map(|(core, peer)| (core, peer, request))
+    });
     // Nothing here may keep the streams of a node alive that is shutting down.
     drop(registry);
     let subscriber = Subscriber { link, writer, reader };
     match admitted {
-        Ok((core, peer)) => subscriber.serve(core, peer, request).await,
+        Ok((core, peer, request)) => subscriber.serve(core, peer, request).await,
         Err(reason) => subscriber.refuse(Refusal::new(reason)).await,
     }
 }
@@ -58,9 +60,6 @@ fn admit(
     link: &Link,
     request: &Subscribe,
 ) -> Result<(Arc<Core>, PeerInfo), CloseReason> {
-    if request.version != VERSION {
-        return Err(CloseReason::ProtocolViolation);
-    }
     let registry = registry.upgrade().ok_or(CloseReason::StreamNotFound)?;
     let core = registry.get(&request.stream).ok_or(CloseReason::StreamNotFound)?;
     let peer = registry.peer(&link.peer(), link.rtt()).ok_or(CloseReason::UnknownPeer)?;

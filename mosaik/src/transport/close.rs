@@ -79,6 +79,8 @@ codes! {
     GracefulShutdown = 204,
     /// The peer sent what the protocol does not allow.
     ProtocolViolation = 400,
+    /// The peer speaks a version of this protocol that the other does not know.
+    UnsupportedVersion = 402,
     /// The peer is not in the other's catalog.
     UnknownPeer = 401,
     /// Whoever takes part in the other's network needs a valid ticket, and the peer showed none.

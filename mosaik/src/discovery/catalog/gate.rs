@@ -1,5 +1,5 @@
-//! The catalog of a node that lets in only peers with valid tickets: what a peer tells is kept, and
-//! shown once the peer was judged. Whoever drives the value asks the validators.
+//! Tickets in the catalog. A node may let in only peers with valid ones: then what a peer tells is
+//! kept, and shown once the peer was judged. Whoever drives the value asks the validators.
 
 use std::collections::BTreeSet;
 
@@ -10,15 +10,37 @@ use super::{
     known::{Known, Pass},
 };
 use crate::{
-    discovery::{entry::SignedPeerEntry, version::micros},
+    discovery::{entry::SignedPeerEntry, refusal::Refusal, version::micros},
     id::PeerId,
-    ticket::{Denial, Expiration, Verdict},
+    ticket::{Denial, Expiration, Ticket, Verdict},
 };
 
 impl State {
     /// Whether peers have to be let in; to be set before there are any.
     pub(crate) fn set_gated(&mut self, gated: bool) {
         self.gated = gated;
+    }
+
+    /// Attaches bodies of tickets to the entry of a peer. Refused as forged if the entry does not
+    /// name one of them; the others are attached all the same.
+    pub(crate) fn attach_tickets(
+        &mut self,
+        peer: &PeerId,
+        tickets: Vec<Ticket>,
+        effects: &mut Effects,
+    ) -> Result<(), Refusal> {
+        let weight: usize = tickets.iter().map(|ticket| ticket.digest().weight()).sum();
+        let has_room = self.has_room_for(weight);
+        let Some(known) = self.known_mut(peer) else { return Err(Refusal::Stale) };
+        if !has_room {
+            return Err(Refusal::Full);
+        }
+        let before = known.entry_bytes();
+        let all_named = known.attach_tickets(tickets);
+        let after = known.entry_bytes();
+        self.resized(before, after);
+        self.show(*peer, effects);
+        if all_named { Ok(()) } else { Err(Refusal::Forged) }
     }
 
     /// Takes in what the validators said of an entry of a peer, at this date. If the entry has

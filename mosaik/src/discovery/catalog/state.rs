@@ -25,7 +25,6 @@ use crate::{
         version::PeerEntryVersion,
     },
     id::PeerId,
-    ticket::Ticket,
 };
 
 /// The most peers that a catalog holds.
@@ -206,6 +205,15 @@ impl State {
         &self.known
     }
 
+    pub(super) fn has_room_for(&self, bytes: usize) -> bool {
+        self.bytes + bytes <= self.rules.max_bytes
+    }
+
+    /// What is known of a peer took so many bytes, and takes so many now.
+    pub(super) fn resized(&mut self, before: usize, after: usize) {
+        self.bytes = self.bytes - before + after;
+    }
+
     pub(super) fn known_mut(&mut self, peer: &PeerId) -> Option<&mut Known> {
         self.known.get_mut(peer)
     }
@@ -254,26 +262,6 @@ impl State {
             Joined::New => Ok(Merged::New),
             Joined::Known => Ok(Merged::Known),
         }
-    }
-
-    /// Attaches bodies of tickets to the entry of a peer. Refused as forged if the entry does not
-    /// name one of them; the others are attached all the same.
-    pub(crate) fn attach_tickets(
-        &mut self,
-        peer: &PeerId,
-        tickets: Vec<Ticket>,
-        effects: &mut Effects,
-    ) -> Result<(), Refusal> {
-        let Some(known) = self.known.get_mut(peer) else { return Err(Refusal::Stale) };
-        let before = known.entry_bytes();
-        let weight: usize = tickets.iter().map(|ticket| ticket.digest().weight()).sum();
-        if self.bytes + weight > self.rules.max_bytes {
-            return Err(Refusal::Full);
-        }
-        let all_named = known.attach_tickets(tickets);
-        self.bytes = self.bytes - before + known.entry_bytes();
-        self.show(*peer, effects);
-        if all_named { Ok(()) } else { Err(Refusal::Forged) }
     }
 
     /// Whether a record of the own id is newer than what this node has signed.

@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 
 use crate::{
     discovery::{Discovery, PeerEntry, PeerInfo},
-    id::StreamId,
+    id::{StreamId, UniqueId},
     streams::{
         Criteria,
         config::BackoffFactory,
@@ -29,6 +29,8 @@ pub struct ConsumerConfig {
     pub require: Vec<Require>,
     /// What the tickets of producers must pass: all of these.
     pub ticket_validators: Vec<Arc<dyn TicketValidator>>,
+    /// The share group that it is a member of, if it is.
+    pub group: Option<UniqueId>,
     /// The pauses between attempts; `None` is the default of [`Config`](crate::streams::Config).
     pub backoff: Option<BackoffFactory>,
     /// When the consumer is online.
@@ -42,6 +44,7 @@ impl ConsumerConfig {
             criteria: Criteria::default(),
             require: Vec::new(),
             ticket_validators: Vec::new(),
+            group: None,
             backoff,
             online_when: Arc::new(|condition| condition.minimum_of(0)),
         }
@@ -72,6 +75,7 @@ impl fmt::Debug for ConsumerConfig {
             .field("criteria", &self.criteria)
             .field("require", &self.require.len())
             .field("ticket_validators", &self.ticket_validators)
+            .field("group", &self.group)
             .finish_non_exhaustive()
     }
 }

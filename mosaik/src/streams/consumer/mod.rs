@@ -2,7 +2,10 @@
 
 mod builder;
 mod config;
+mod control;
+mod events;
 mod reader;
+mod source;
 mod subscription;
 mod worker;
 
@@ -15,15 +18,21 @@ use std::{
 };
 
 use futures::Stream;
-use tokio::sync::mpsc::{self, error::TryRecvError};
+use tokio::sync::{
+    broadcast,
+    mpsc::{self, error::TryRecvError},
+};
 use tokio_util::sync::DropGuard;
 
 pub use self::{
     builder::{Builder, BySerde, Named, Unnamed},
     config::ConsumerConfig,
+    events::{Delivery, Event, Gap},
 };
 use self::{
-    reader::{Reader, Source},
+    events::Events,
+    reader::Reader,
+    source::Source,
     subscription::{Means, Refusals},
     worker::Worker,
 };
@@ -37,7 +46,7 @@ use crate::{
     discovery::Discovery,
     id::{PeerId, StreamId},
     random::Random,
-    schema::Fingerprint,
+    schema::Schema,
     tasks::Tasks,
     transport::Transport,
 };
@@ -62,8 +71,11 @@ pub struct Consumer<D> {
 #[derive(Debug)]
 struct Core {
     config: ConsumerConfig,
-    fingerprint: Option<Fingerprint>,
+    schema: Option<Arc<Schema>>,
+    /// Tells this consumer from others on the same node.
+    id: u64,
     reader: Mutex<Reader>,
+    events: Arc<Events>,
     /// What was handed to the application.
     stats: Stats,
     roster: Roster,
@@ -73,14 +85,17 @@ struct Core {
 }
 
 impl Core {
-    fn new(config: ConsumerConfig, fingerprint: Option<Fingerprint>) -> Self {
+    fn new(config: ConsumerConfig, schema: Option<Arc<Schema>>, id: u64) -> Self {
         let roster = Roster::new();
         let online = (config.online_when)(roster.conditions());
         let when = When::new(roster.clone(), online);
+        let events = Arc::new(Events::new());
         Self {
             config,
-            fingerprint,
-            reader: Mutex::new(Reader::new()),
+            schema,
+            id,
+            reader: Mutex::new(Reader::new(events.clone())),
+            events,
             stats: Stats::new(),
             roster,
             when,
@@ -100,10 +115,6 @@ impl Core {
 
     fn cut(&self, number: u64) {
         self.reader().cut(number);
-    }
-
-    fn settle(&self, number: u64) {
-        self.reader().settle(number);
     }
 
     fn refusals(&self) -> MutexGuard<'_, Refusals> {
@@ -134,10 +145,10 @@ impl<D> Consumer<D> {
         tasks: &Tasks,
     ) -> Self {
         let tasks = tasks.child();
-        let core = Arc::new(Core::new(config, codec.fingerprint()));
+        let core = Arc::new(Core::new(config, codec.schema(), u64::from_le_bytes(random.bytes())));
         // Each subscription has a few events under way at most.
-        let (events, received) = mpsc::unbounded_channel();
-        let means = Means { transport, discovery, random, events };
+        let (reports, received) = mpsc::unbounded_channel();
+        let means = Means { transport, discovery, random, reports, tasks: tasks.clone() };
         tracing::debug!(stream = %core.config.stream_id, intent = %codec.intent(), "consuming");
         let worker = Worker::new(core.clone(), means, tasks.clone(), received);
         tasks.spawn("streams.consumer", worker.run());
@@ -186,10 +197,34 @@ impl<D> Consumer<D> {
         self.core.refusals().clone().into_iter()
     }
 
+    /// What happens to the channels from now on: they come and go, and datums are missing that the
+    /// producer did not keep. A listener that is 256 events behind is told so by the receiver.
+    pub fn events(&self) -> broadcast::Receiver<Event> {
+        self.core.events.subscribe()
+    }
+
+    /// How many datums are known to be missing, from all producers together: the sum of the
+    /// [gaps](Gap) so far.
+    #[must_use]
+    pub fn missed(&self) -> u64 {
+        self.core.events.missed()
+    }
+
+    /// The next datum, with the producer that it is from, and whether another member of the share
+    /// group was given it before. Otherwise as [`recv`](Consumer::recv).
+    pub async fn recv_delivery(&mut self) -> Option<Delivery<D>> {
+        let wrap = |datum, source: &Source, redelivered| Delivery {
+            datum,
+            producer: source.channel.producer,
+            redelivered,
+        };
+        poll_fn(|cx| self.poll_with(Some((self.key, cx.waker())), wrap)).await
+    }
+
     /// The next datum; `None` when the network is gone. Cancel safe: a cancelled call takes
     /// nothing.
     pub async fn recv(&mut self) -> Option<D> {
-        poll_fn(|cx| self.poll_with(Some((self.key, cx.waker())))).await
+        poll_fn(|cx| self.poll_with(Some((self.key, cx.waker())), |datum, _, _| datum)).await
     }
 
     /// The next datum if one has arrived.
@@ -198,7 +233,7 @@ impl<D> Consumer<D> {
     /// [`TryRecvError::Empty`] if none has, [`TryRecvError::Disconnected`] if none will: the
     /// network is gone.
     pub fn try_recv(&mut self) -> Result<D, TryRecvError> {
-        match self.poll_with(None) {
+        match self.poll_with(None, |datum, _, _| datum) {
             Poll::Ready(Some(datum)) => Ok(datum),
             Poll::Ready(None) => Err(TryRecvError::Disconnected),
             Poll::Pending => Err(TryRecvError::Empty),
@@ -206,8 +241,12 @@ impl<D> Consumer<D> {
     }
 
     #[inline]
-    fn poll_with(&self, waiter: Option<(u64, &Waker)>) -> Poll<Option<D>> {
-        self.core.reader().poll_next(waiter, self.codec.decode, &self.core.stats)
+    fn poll_with<T>(
+        &self,
+        waiter: Option<(u64, &Waker)>,
+        wrap: impl FnOnce(D, &Source, bool) -> T,
+    ) -> Poll<Option<T>> {
+        self.core.reader().poll_next(waiter, self.codec.decode, &self.core.stats, wrap)
     }
 }
 
@@ -217,7 +256,7 @@ impl<D> Stream for Consumer<D> {
 
     #[inline]
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<D>> {
-        self.poll_with(Some((self.key, cx.waker())))
+        self.poll_with(Some((self.key, cx.waker())), |datum, _, _| datum)
     }
 }
 

@@ -13,81 +13,15 @@ use std::{
     task::{Context, Poll, Wake, Waker},
 };
 
-use tokio::sync::oneshot;
+use tokio::sync::Notify;
 
-use crate::{
-    streams::{
-        codec::CodecError,
-        frames::{FrameError, Splitter},
-        status::{Channel, Stats},
-        waiters::Waiters,
-    },
-    transport::{BulkSlot, CloseReason, RecvStream},
+use super::{
+    events::Events,
+    source::{Source, SourceEnd},
 };
-
-/// Why the data of a subscription ended.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum SourceEnd {
-    /// The producer has sent everything.
-    Complete,
-    /// The stream was reset, or the connection is gone.
-    Lost(CloseReason),
-    /// What came is not a sequence of frames.
-    Malformed(FrameError),
-    /// A frame is not a datum.
-    Undecodable(CodecError),
-}
-
-/// The data of one subscription.
-#[derive(Debug)]
-pub(super) struct Source {
-    stream: RecvStream,
-    splitter: Splitter,
-    channel: Arc<Channel>,
-    ended: Option<oneshot::Sender<SourceEnd>>,
-    /// The peer may open as many streams as there are slots.
-    _slot: BulkSlot,
-}
-
-impl Source {
-    /// Also resolves when the data end, whatever the reason.
-    pub(super) fn new(
-        stream: RecvStream,
-        slot: BulkSlot,
-        channel: Arc<Channel>,
-    ) -> (Self, oneshot::Receiver<SourceEnd>) {
-        let (ended, end) = oneshot::channel();
-        let splitter = Splitter::new();
-        (Self { stream, splitter, channel, ended: Some(ended), _slot: slot }, end)
-    }
-
-    /// Reads more; says if that was the end.
-    fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<Option<SourceEnd>> {
-        self.stream.poll_read_chunks(cx, self.splitter.room()).map(|read| match read {
-            Ok(Some(chunks)) => {
-                self.splitter.filled(chunks);
-                None
-            }
-            Ok(None) => Some(
-                self.splitter.end().map_or_else(SourceEnd::Malformed, |()| SourceEnd::Complete),
-            ),
-            Err(error) => Some(SourceEnd::Lost(error.reason().unwrap_or(CloseReason::Cancelled))),
-        })
-    }
-
-    fn end(mut self, end: SourceEnd) {
-        match &end {
-            SourceEnd::Malformed(_) | SourceEnd::Undecodable(_) => {
-                self.stream.stop(CloseReason::ProtocolViolation);
-            }
-            SourceEnd::Complete | SourceEnd::Lost(_) => {}
-        }
-        if let Some(ended) = self.ended.take() {
-            // The subscription may have ended earlier.
-            let _ = ended.send(end);
-        }
-    }
-}
+use crate::streams::{
+    codec::CodecError, frames::Item, protocol::Place, status::Stats, waiters::Waiters,
+};
 
 /// The sources of one producer, one after the other: what an earlier subscription has brought is
 /// read before what its successor brings.
@@ -95,6 +29,10 @@ impl Source {
 struct Lane {
     number: u64,
     sources: VecDeque<Source>,
+    /// Where the last source ended, unless all that there was had been received.
+    place: Option<Place>,
+    /// No more sources come.
+    retired: bool,
     wakes: Arc<LaneWaker>,
     waker: Waker,
     /// Something was read since it is this lane's turn.
@@ -107,13 +45,15 @@ pub(super) struct Reader {
     /// The lane that is being read.
     current: Option<Lane>,
     signal: Arc<Signal>,
+    events: Arc<Events>,
     closed: bool,
     next_key: u64,
 }
 
 impl Reader {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(events: Arc<Events>) -> Self {
         Self {
+            events,
             lanes: HashMap::new(),
             current: None,
             signal: Arc::new(Signal::default()),
@@ -122,13 +62,35 @@ impl Reader {
         }
     }
 
-    /// Adds a source to a lane.
-    pub(super) fn add(&mut self, number: u64, source: Source) {
-        let lane = match &mut self.current {
+    fn lane(&mut self, number: u64) -> Option<&mut Lane> {
+        match &mut self.current {
+            Some(lane) if lane.number == number => Some(lane),
+            _ => self.lanes.get_mut(&number),
+        }
+    }
+
+    /// The lane with this number, which may be new.
+    fn lane_or_new(&mut self, number: u64) -> &mut Lane {
+        match &mut self.current {
             Some(lane) if lane.number == number => lane,
             _ => self.lanes.entry(number).or_insert_with(|| Lane::new(number, &self.signal)),
-        };
-        lane.sources.push_back(source);
+        }
+    }
+
+    /// A source is about to be added to a lane that begins at this place: what is before it is not
+    /// missing, what comes after it is, should that source never come.
+    pub(super) fn expect(&mut self, number: u64, place: Place) {
+        let lane = self.lane_or_new(number);
+        if lane.sources.is_empty() {
+            lane.place.get_or_insert(place);
+        }
+    }
+
+    /// Adds a source to a lane.
+    pub(super) fn add(&mut self, number: u64, source: Source) {
+        let events = self.events.clone();
+        let lane = self.lane_or_new(number);
+        lane.add(source, &events);
         lane.waker.wake_by_ref();
     }
 
@@ -138,29 +100,51 @@ impl Reader {
         self.current.take_if(|lane| lane.number == number);
     }
 
+    /// Drops what a lane has brought and nobody has read: others get it.
+    pub(super) fn abandon(&mut self, number: u64) {
+        if let Some(lane) = self.lane(number) {
+            lane.sources.clear();
+        }
+    }
+
+    /// Nothing more will be added to a lane: it goes when all has been read.
+    pub(super) fn retire(&mut self, number: u64) {
+        let Some(lane) = self.lane(number) else { return };
+        lane.retired = true;
+        if lane.sources.is_empty() {
+            self.cut(number);
+        }
+    }
+
+    /// The place of the next datum that the application gets from a lane.
+    pub(super) fn place(&mut self, number: u64) -> Option<Place> {
+        self.lane(number)?.place_now()
+    }
+
+    /// How far the application has come in the source that tells there, to be acknowledged now.
+    pub(super) fn acknowledge(&mut self, number: u64, taken: &Arc<Notify>) -> Option<u64> {
+        let source = self.lane(number)?.sources.front_mut()?;
+        source.tells(taken).then(|| source.acknowledge())
+    }
+
     /// Drops the sources of a lane that have ended and hold nothing that could be read: they are
     /// noticed even if nobody asks for the next datum.
     pub(super) fn settle(&mut self, number: u64) {
-        let lane = match &mut self.current {
-            Some(lane) if lane.number == number => lane,
-            _ => match self.lanes.get_mut(&number) {
-                Some(lane) => lane,
-                None => return,
-            },
-        };
-        let mut cx = Context::from_waker(&lane.waker);
+        let events = self.events.clone();
+        let Some(lane) = self.lane(number) else { return };
+        let waker = lane.waker.clone();
+        let mut cx = Context::from_waker(&waker);
         while let Some(source) = lane.sources.front_mut()
             && source.splitter.is_empty()
             && let Poll::Ready(Some(end)) = source.poll_fill(&mut cx)
-            && let Some(source) = lane.sources.pop_front()
         {
-            source.end(end);
+            lane.end_source(end, &events);
         }
-        if lane.sources.is_empty() {
+        if lane.sources.is_empty() && lane.retired {
             self.cut(number);
         } else {
             // What was read meanwhile is for whoever asks next.
-            lane.waker.wake_by_ref();
+            waker.wake_by_ref();
         }
     }
 
@@ -181,14 +165,17 @@ impl Reader {
         self.signal.wake_all();
     }
 
-    /// The next datum. When there is none, the waker is woken once there may be; without one,
-    /// nobody is. The key tells from which handle it comes.
-    pub(super) fn poll_next<D>(
+    /// The next datum, as `wrap` makes it of the datum, its source, and whether it was redelivered.
+    /// When there is none, the waker is woken once there may be; without one, nobody is. The key
+    /// tells from which handle it comes.
+    #[inline]
+    pub(super) fn poll_next<D, T>(
         &mut self,
         waiter: Option<(u64, &Waker)>,
         decode: fn(&[u8]) -> Result<D, CodecError>,
         total: &Stats,
-    ) -> Poll<Option<D>> {
+        wrap: impl FnOnce(D, &Source, bool) -> T,
+    ) -> Poll<Option<T>> {
         loop {
             let Some(lane) = &mut self.current else {
                 match self.signal.next_ready(waiter) {
@@ -199,26 +186,43 @@ impl Reader {
                 continue;
             };
             let Some(source) = lane.sources.front_mut() else {
-                self.current = None;
+                self.lay_aside();
                 continue;
             };
             let end = match source.splitter.next() {
-                Ok(Some(frame)) => match decode(frame) {
+                Ok(Some(Item::Datum(_))) if source.skip > 0 => {
+                    source.skip -= 1;
+                    continue;
+                }
+                Ok(Some(Item::Datum(frame))) => match decode(frame) {
                     Ok(datum) => {
                         let bytes = frame.len();
-                        source.channel.stats.count(1, bytes);
+                        let redelivered = source.count(bytes);
                         total.count(1, bytes);
-                        return Poll::Ready(Some(datum));
+                        return Poll::Ready(Some(wrap(datum, source, redelivered)));
                     }
                     Err(error) => SourceEnd::Undecodable(error),
                 },
+                Ok(Some(Item::Mark(mark))) => {
+                    source.heed(mark, &self.events);
+                    continue;
+                }
                 Ok(None) => match self.read_more() {
                     Some(end) => end,
                     None => continue,
                 },
                 Err(error) => SourceEnd::Malformed(error),
             };
-            self.end_source(end);
+            if let Some(lane) = &mut self.current {
+                lane.end_source(end, &self.events);
+            }
+        }
+    }
+
+    /// The current lane has nothing at present, or will never have anything again.
+    fn lay_aside(&mut self) {
+        if let Some(lane) = self.current.take().filter(|lane| !lane.retired) {
+            self.lanes.insert(lane.number, lane);
         }
     }
 
@@ -240,13 +244,6 @@ impl Reader {
         self.current = Some(lane);
         end
     }
-
-    /// The first source of the current lane has ended: goes on with the next one, if there is one.
-    fn end_source(&mut self, end: SourceEnd) {
-        if let Some(source) = self.current.as_mut().and_then(|lane| lane.sources.pop_front()) {
-            source.end(end);
-        }
-    }
 }
 
 impl Lane {
@@ -254,7 +251,52 @@ impl Lane {
         let wakes =
             Arc::new(LaneWaker { number, queued: AtomicBool::new(false), signal: signal.clone() });
         let waker = Waker::from(wakes.clone());
-        Self { number, sources: VecDeque::new(), wakes, waker, read_since_turn: false }
+        Self {
+            number,
+            sources: VecDeque::new(),
+            place: None,
+            retired: false,
+            wakes,
+            waker,
+            read_since_turn: false,
+        }
+    }
+
+    /// The place of the next datum that the application gets.
+    fn place_now(&self) -> Option<Place> {
+        self.sources.front().map_or(self.place, Source::place)
+    }
+
+    fn add(&mut self, source: Source, events: &Events) {
+        let resumes = match (self.place_now(), source.place()) {
+            (Some(now), Some(from)) => now.epoch == from.epoch && from.next <= now.next,
+            _ => false,
+        };
+        if resumes {
+            // What the broken one has brought and nobody has read comes again.
+            self.place = self.place_now();
+            self.sources.clear();
+        }
+        self.sources.push_back(source);
+        if self.sources.len() == 1 {
+            self.follow(events);
+        }
+    }
+
+    /// The first source has ended: goes on with the next one, if there is one.
+    fn end_source(&mut self, end: SourceEnd, events: &Events) {
+        let Some(source) = self.sources.pop_front() else { return };
+        self.place = if end == SourceEnd::Complete { None } else { source.place() };
+        source.end(end);
+        self.follow(events);
+    }
+
+    /// A source has come to the front.
+    fn follow(&mut self, events: &Events) {
+        let place = self.place;
+        if let Some(source) = self.sources.front_mut() {
+            source.follow(place, events);
+        }
     }
 
     /// It is this lane's turn: from now on it can be queued again.

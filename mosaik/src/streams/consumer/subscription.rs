@@ -4,14 +4,16 @@
 use std::{sync::Arc, time::Duration};
 
 use tokio::{
-    sync::{mpsc, oneshot, watch},
+    sync::{Notify, broadcast::error::RecvError, mpsc, oneshot, watch},
     time::timeout,
 };
 
 use super::{
     Core,
-    reader::{Source, SourceEnd},
-    worker::Event,
+    control::{Control, acknowledge, arrival, invited, linger},
+    events::Event,
+    source::{Ended, Source, SourceEnd, SourceParts},
+    worker::Report,
 };
 use crate::{
     discovery::{Discovery, PeerEntry, PeerEntryVersion},
@@ -20,21 +22,21 @@ use crate::{
     streams::{
         config::{LONGEST_PAUSE, Pauses},
         error::SubscribeError,
-        protocol::{Answer, MESSAGE_LIMIT, Subscribe, VERSION},
+        protocol::{Answer, From, Place, Subscribe, VERSION},
         status::{Channel, ChannelInfo, State, Stats},
     },
+    tasks::Tasks,
     transport::{
-        BulkSlot, CloseReason, Link, MessageError, MessageReader, MessageWriter, OpenError,
-        RecvStream, StreamKind, Transport,
+        BulkSlot, CloseReason, Link, LinkEvent, MessageError, OpenError, StreamKind, Transport,
     },
 };
 
 /// How long the producer may take to answer, and to open the way for the data.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+pub(super) const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 /// A subscription that lasted this long was a success: the next failure is a new one.
 const STABLE_AFTER: Duration = Duration::from_secs(5);
 /// How often it is looked whether unread data have ended.
-const SETTLE_INTERVAL: Duration = Duration::from_secs(1);
+pub(super) const SETTLE_INTERVAL: Duration = Duration::from_secs(1);
 /// How long at most until a producer without a free place is asked again.
 const CAPACITY_PAUSE: Duration = Duration::from_secs(1);
 
@@ -44,7 +46,8 @@ pub(super) struct Means {
     pub(super) transport: Transport,
     pub(super) discovery: Discovery,
     pub(super) random: Random,
-    pub(super) events: mpsc::UnboundedSender<Event>,
+    pub(super) reports: mpsc::UnboundedSender<Report>,
+    pub(super) tasks: Tasks,
 }
 
 #[derive(Debug)]
@@ -56,28 +59,29 @@ pub(super) struct Subscription {
     peer: watch::Receiver<Option<PeerEntry>>,
     pauses: Pauses,
     /// The data of the subscription before, which may not have been read to the end.
-    draining: Option<oneshot::Receiver<SourceEnd>>,
+    draining: Option<oneshot::Receiver<()>>,
     /// Catalogs were exchanged with the producer because it did not know us.
     introduced: bool,
+    /// What was sent meanwhile is not wanted: it was too much, or cannot be decoded.
+    live: bool,
 }
 
-/// An open control stream on which the producer may say that asking again makes sense.
-struct Control {
-    /// Dropped with it: that ends the subscription.
-    _writer: MessageWriter,
-    reader: MessageReader,
-    /// What the producer said while something else was waited for.
-    said: Option<Answer>,
+/// How a subscription ended, for the producer and for what was not read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ending {
+    /// The producer has sent everything.
+    Complete,
+    /// The connection broke; this side comes back.
+    Broken,
+    /// One side does not want any more.
+    Cut,
 }
 
-impl Control {
-    /// What the producer says next. Cancel safe.
-    async fn next(&mut self) -> Result<Option<Answer>, MessageError> {
-        match self.said.take() {
-            Some(answer) => Ok(Some(answer)),
-            None => self.reader.next().await,
-        }
-    }
+/// A subscription that is over: when to try again, and why.
+struct Over {
+    ending: Ending,
+    until: Until,
+    error: SubscribeError,
 }
 
 /// What to wait for before the next attempt.
@@ -98,7 +102,7 @@ impl Subscription {
         peer: watch::Receiver<Option<PeerEntry>>,
     ) -> Self {
         let pauses = Pauses::new(core.config.backoff.clone(), means.random.clone());
-        Self { number, core, means, peer, pauses, draining: None, introduced: false }
+        Self { number, core, means, peer, pauses, draining: None, introduced: false, live: false }
     }
 
     pub(super) async fn run(mut self) {
@@ -109,15 +113,15 @@ impl Subscription {
             let peer = *entry.id();
             let (until, error) = self.attempt(entry).await;
             tracing::debug!(stream = %self.core.config.stream_id, %peer, %error, "not subscribed");
+            self.live |= matches!(error, SubscribeError::TooSlow | SubscribeError::Undecodable(_));
             self.core.set_refusal(peer, Some(error));
             self.wait(until, version).await;
         }
-        let _ = self.means.events.send(Event::Ended { number: self.number });
+        let _ = self.means.reports.send(Report::Ended { number: self.number });
     }
 
     /// One subscription from beginning to end; says why it ended and when to try again.
     async fn attempt(&mut self, entry: PeerEntry) -> (Until, SubscribeError) {
-        let peer = *entry.id();
         let link = match self.means.transport.connect(entry.address().clone()).await {
             Ok(link) => link,
             Err(error) => return (Until::Pause, error.into()),
@@ -127,18 +131,17 @@ impl Subscription {
             Ok(control) => control,
             Err(error) => return (Until::Pause, error),
         };
-        match timeout(ANSWER_TIMEOUT, control.reader.next::<Answer>()).await {
-            Ok(Ok(Some(Answer::Accepted { epoch, next }))) => {
-                tracing::trace!(%peer, epoch, next, "accepted");
-            }
+        let place = match timeout(ANSWER_TIMEOUT, control.next()).await {
+            Ok(Ok(Some(Answer::Accepted(place)))) => place,
             Ok(Ok(Some(Answer::Refused(refusal)))) => {
-                return self.refused(entry, refusal.into(), Some(Box::new(control))).await;
+                let error = SubscribeError::from_refusal(&refusal, self.core.schema.as_deref());
+                return self.refused(entry, error, Some(Box::new(control))).await;
             }
             Ok(Ok(_)) => return lost(CloseReason::ProtocolViolation),
             Ok(Err(error)) => return lost(reason_of(&error)),
             Err(_) => return lost(CloseReason::Timeout),
-        }
-        self.subscribed(entry, control, slot).await
+        };
+        self.subscribed(entry, control, slot, place).await
     }
 
     async fn ask(&self, link: &Link, slot: &BulkSlot) -> Result<Control, SubscribeError> {
@@ -147,17 +150,26 @@ impl Subscription {
             OpenError::Lost(reason) => SubscribeError::Lost(reason),
             OpenError::NoBulkLane(_) => SubscribeError::Lost(CloseReason::Timeout),
         })?;
-        let mut writer = MessageWriter::new(send);
+        let mut control = Control::new(send, recv);
         let config = &self.core.config;
+        let from = match self.core.reader().place(self.number) {
+            Some(_) if self.live => From::Live,
+            Some(place) => From::At(place),
+            None => From::Retained,
+        };
         let request = Subscribe {
             version: VERSION,
             stream: config.stream_id,
-            fingerprint: self.core.fingerprint,
+            fingerprint: self.core.schema.as_ref().map(|schema| schema.fingerprint()),
             criteria: config.criteria.clone(),
             slot: slot.id(),
+            consumer: self.core.id,
+            from,
+            group: config.group,
         };
-        writer.send(&request).await.map_err(|error| SubscribeError::Lost(reason_of(&error)))?;
-        Ok(Control { _writer: writer, reader: MessageReader::new(recv, MESSAGE_LIMIT), said: None })
+        let sent = control.writer.send(&request).await;
+        sent.map_err(|error| SubscribeError::Lost(reason_of(&error)))?;
+        Ok(control)
     }
 
     async fn refused(
@@ -191,6 +203,7 @@ impl Subscription {
         entry: PeerEntry,
         mut control: Control,
         mut slot: BulkSlot,
+        place: Place,
     ) -> (Until, SubscribeError) {
         let channel = Arc::new(Channel {
             stream: self.core.config.stream_id,
@@ -199,38 +212,82 @@ impl Subscription {
             consumer: self.means.transport.id(),
             stats: Stats::new(),
         });
+        let place = self.core.config.group.is_none().then_some(place);
+        if let Some(place) = place {
+            self.core.reader().expect(self.number, place);
+        }
         let (info, state) = ChannelInfo::new(channel.clone(), entry.clone());
         self.tell(Some(info.clone()));
         let Some(stream) = arrival(&mut slot, &mut control).await else {
             state.send_replace(State::Terminated);
             self.tell(None);
-            return lost(CloseReason::Timeout);
+            let over = match control.said.take() {
+                Some(said) => self.heard(entry, Ok(Some(said))).await,
+                None => broken(CloseReason::Timeout),
+            };
+            self.part(control, over.ending);
+            return (over.until, over.error);
         };
-        let (source, mut ended) = Source::new(stream, slot, channel.clone());
+        let taken = Arc::new(Notify::new());
+        let parts =
+            SourceParts { stream, slot, channel: channel.clone(), place, taken: taken.clone() };
+        let (source, mut ended) = Source::new(parts);
         channel.stats.start();
         state.send_replace(State::Connected);
         self.core.add_source(self.number, source);
         self.core.set_refusal(*entry.id(), None);
+        self.core.events.tell(Event::Connected { producer: channel.producer });
         self.introduced = false;
+        self.live = false;
         self.tell(Some(info));
-        let (until, error) = self.until_ended(entry, &mut control, &mut ended).await;
+        let over = self.until_ended(entry, &mut control, &mut ended, &taken).await;
         if channel.stats.uptime() >= Some(STABLE_AFTER) {
             self.pauses.reset();
         }
-        drop(control);
         state.send_replace(State::Terminated);
         self.tell(None);
-        self.drain(ended).await;
-        (until, error)
+        let error = over.error.clone();
+        self.core.events.tell(Event::Disconnected { producer: channel.producer, error });
+        let complete = self.part(control, over.ending);
+        self.drain(complete, ended, taken).await;
+        (over.until, over.error)
+    }
+
+    /// Takes leave of the producer; gives the control stream back if there is still something to
+    /// say on it.
+    fn part(&self, mut control: Control, ending: Ending) -> Option<Control> {
+        if ending == Ending::Complete {
+            return Some(control);
+        }
+        if self.core.config.group.is_some() {
+            // Others in the group get what has not been acknowledged.
+            self.core.reader().abandon(self.number);
+        }
+        if ending == Ending::Broken {
+            control.writer.reset(CloseReason::UnexpectedClose);
+        }
+        None
     }
 
     /// At most one subscription's data wait to be read while the next one's come in: holds until
     /// those of the subscription before this one have been read.
-    async fn drain(&mut self, ended: oneshot::Receiver<SourceEnd>) {
-        self.core.settle(self.number);
-        let Some(mut earlier) = self.draining.replace(ended) else { return };
+    async fn drain(
+        &mut self,
+        control: Option<Control>,
+        ended: oneshot::Receiver<Ended>,
+        taken: Arc<Notify>,
+    ) {
+        self.core.reader().settle(self.number);
+        let (done, drained) = oneshot::channel();
+        let lingering = linger(self.core.clone(), self.number, control, ended, taken);
+        self.means.tasks.spawn("streams.unread", async move {
+            lingering.await;
+            // The subscription may have ended for good.
+            let _ = done.send(());
+        });
+        let Some(mut earlier) = self.draining.replace(drained) else { return };
         while timeout(SETTLE_INTERVAL, &mut earlier).await.is_err() {
-            self.core.settle(self.number);
+            self.core.reader().settle(self.number);
         }
     }
 
@@ -238,50 +295,60 @@ impl Subscription {
         &mut self,
         entry: PeerEntry,
         control: &mut Control,
-        ended: &mut oneshot::Receiver<SourceEnd>,
-    ) -> (Until, SubscribeError) {
-        tokio::select! {
-            said = control.next() => match said {
-                Ok(Some(Answer::Ended { code })) => {
-                    let error = SubscribeError::from_reason(CloseReason::from_code(code));
-                    if matches!(error, SubscribeError::NotAllowed | SubscribeError::TicketsPending)
-                    {
-                        // Asking again makes the producer tell when that has changed.
-                        return (Until::Pause, error);
-                    }
-                    self.refused(entry, error, None).await
-                }
-                Ok(None) => lost(CloseReason::UnexpectedClose),
-                Ok(Some(_)) => lost(CloseReason::ProtocolViolation),
-                Err(error) => lost(reason_of(&error)),
-            },
-            end = &mut *ended => match end {
-                Ok(SourceEnd::Undecodable(error)) => {
-                    let error = SubscribeError::Undecodable(error.to_string());
-                    self.refused(entry, error, None).await
-                }
-                Ok(SourceEnd::Malformed(error)) => {
-                    let error = SubscribeError::Undecodable(error.to_string());
-                    self.refused(entry, error, None).await
-                }
-                // The control stream says why, or is gone as well.
-                Ok(SourceEnd::Complete | SourceEnd::Lost(_)) | Err(_) => {
-                    let said = timeout(ANSWER_TIMEOUT, control.next()).await;
-                    match said {
-                        Ok(Ok(Some(Answer::Ended { code }))) => {
-                            let reason = CloseReason::from_code(code);
-                            self.refused(entry, SubscribeError::from_reason(reason), None).await
-                        }
-                        _ => lost(CloseReason::UnexpectedClose),
-                    }
-                }
-            },
-        }
+        ended: &mut oneshot::Receiver<Ended>,
+        taken: &Arc<Notify>,
+    ) -> Over {
+        let (core, number) = (self.core.clone(), self.number);
+        let Control { writer, reader, said } = control;
+        let end = tokio::select! {
+            said = Control::next_of(reader, said) => return self.heard(entry, said).await,
+            // It ends only when the producer cannot be told any more: the stream says why.
+            () = acknowledge(&core, number, writer, taken) => None,
+            end = &mut *ended => end.ok().map(|ended| ended.end),
+        };
+        let error = match end {
+            Some(SourceEnd::Undecodable(error)) => SubscribeError::Undecodable(error.to_string()),
+            Some(SourceEnd::Malformed(error)) => SubscribeError::Undecodable(error.to_string()),
+            Some(SourceEnd::Lost(reason)) => return broken(reason),
+            // The control stream says why, or is gone as well.
+            Some(SourceEnd::Complete | SourceEnd::Cut(_)) | None => {
+                let said = timeout(ANSWER_TIMEOUT, control.next()).await;
+                return match said {
+                    Ok(said) => self.heard(entry, said).await,
+                    Err(_) => broken(CloseReason::Timeout),
+                };
+            }
+        };
+        let (until, error) = self.refused(entry, error, None).await;
+        Over { ending: Ending::Cut, until, error }
+    }
+
+    /// What the producer says ends the subscription.
+    async fn heard(
+        &mut self,
+        entry: PeerEntry,
+        said: Result<Option<Answer>, MessageError>,
+    ) -> Over {
+        let reason = match said {
+            Ok(Some(Answer::Ended { code })) => CloseReason::from_code(code),
+            Ok(None) => return broken(CloseReason::UnexpectedClose),
+            Ok(Some(_)) => return broken(CloseReason::ProtocolViolation),
+            Err(error) => return broken(reason_of(&error)),
+        };
+        let error = SubscribeError::from_reason(reason);
+        let ending =
+            if reason == CloseReason::StreamNotFound { Ending::Complete } else { Ending::Cut };
+        let (until, error) = match error {
+            // Asking again makes the producer tell when that has changed.
+            SubscribeError::NotAllowed | SubscribeError::TicketsPending => (Until::Pause, error),
+            error => self.refused(entry, error, None).await,
+        };
+        Over { ending, until, error }
     }
 
     /// Tells the worker about the channel.
     fn tell(&self, channel: Option<ChannelInfo>) {
-        let _ = self.means.events.send(Event::Channel { number: self.number, channel });
+        let _ = self.means.reports.send(Report::Channel { number: self.number, channel });
     }
 
     /// Waits for the time of the next attempt; at most until the producer announces the stream no
@@ -299,8 +366,12 @@ impl Subscription {
                     start != Some(version.started_at())
                 };
                 let pause = self.pauses.next();
-                if timeout(pause, self.peer.wait_for(restarted)).await.is_ok() {
-                    self.pauses.reset();
+                let peer = self.peer.borrow().as_ref().map(|entry| *entry.id());
+                tokio::select! {
+                    _ = self.peer.wait_for(restarted) => self.pauses.reset(),
+                    // Another subscription has reached the peer: all go on with its link.
+                    () = linked(&self.means.transport, peer) => {}
+                    () = tokio::time::sleep(pause) => {}
                 }
             }
             Until::Change(control, at_most) => {
@@ -314,39 +385,33 @@ impl Subscription {
     }
 }
 
-/// Resolves when the producer says that asking again makes sense; never if it does not.
-async fn invited(control: Option<Box<Control>>) {
-    if let Some(mut control) = control
-        && let Ok(Some(Answer::AskAgain)) = control.reader.next::<Answer>().await
-    {
-        return;
+/// Resolves when a link to the peer goes up; never if there is one.
+async fn linked(transport: &Transport, peer: Option<PeerId>) {
+    let mut events = transport.events();
+    let Some(peer) = peer.filter(|peer| transport.link(peer).is_none()) else {
+        return std::future::pending().await;
+    };
+    loop {
+        match events.recv().await {
+            Ok(LinkEvent::Up(link)) if link.peer() == peer => return,
+            Ok(_) => {}
+            Err(RecvError::Lagged(_)) if transport.link(&peer).is_some() => return,
+            Err(RecvError::Lagged(_)) => {}
+            Err(RecvError::Closed) => return std::future::pending().await,
+        }
     }
-    std::future::pending().await
 }
 
-/// The stream of data, if it comes while the producer keeps the subscription up.
-async fn arrival(slot: &mut BulkSlot, control: &mut Control) -> Option<RecvStream> {
-    let watched = async {
-        loop {
-            tokio::select! {
-                biased;
-                stream = slot.stream() => return stream.ok(),
-                said = control.reader.next(), if control.said.is_none() => match said {
-                    // The data may be on their way all the same, on the other lane.
-                    Ok(Some(answer)) => control.said = Some(answer),
-                    Ok(None) | Err(_) => return None,
-                },
-            }
-        }
-    };
-    timeout(ANSWER_TIMEOUT, watched).await.ok().flatten()
+fn broken(reason: CloseReason) -> Over {
+    let (until, error) = lost(reason);
+    Over { ending: Ending::Broken, until, error }
 }
 
 fn lost(reason: CloseReason) -> (Until, SubscribeError) {
     (Until::Pause, SubscribeError::Lost(reason))
 }
 
-fn reason_of(error: &MessageError) -> CloseReason {
+pub(super) fn reason_of(error: &MessageError) -> CloseReason {
     match error {
         MessageError::Stream(error) => error.reason().unwrap_or(CloseReason::Cancelled),
         _ => CloseReason::ProtocolViolation,

@@ -24,7 +24,7 @@ use crate::{
 
 /// What the subscriptions tell.
 #[derive(Debug)]
-pub(super) enum Event {
+pub(super) enum Report {
     /// The channel of a subscription, or that it has none any more.
     Channel { number: u64, channel: Option<ChannelInfo> },
     /// The subscription's producer announces the stream no more, and its data have ended.
@@ -47,7 +47,7 @@ pub(super) struct Worker {
     core: Arc<Core>,
     means: Means,
     tasks: Tasks,
-    events: mpsc::UnboundedReceiver<Event>,
+    reports: mpsc::UnboundedReceiver<Report>,
     subscriptions: HashMap<PeerId, Subscribed>,
     /// Producers to which the distance is measured before they are judged.
     measured: HashMap<PeerId, PeerEntry>,
@@ -60,13 +60,13 @@ impl Worker {
         core: Arc<Core>,
         means: Means,
         tasks: Tasks,
-        events: mpsc::UnboundedReceiver<Event>,
+        reports: mpsc::UnboundedReceiver<Report>,
     ) -> Self {
         Self {
             core,
             means,
             tasks,
-            events,
+            reports,
             subscriptions: HashMap::new(),
             measured: HashMap::new(),
             channels: BTreeMap::new(),
@@ -84,7 +84,7 @@ impl Worker {
                     Some(deltas) => deltas.into_iter().for_each(|delta| self.apply(delta)),
                     None => return,
                 },
-                Some(event) = self.events.recv() => self.hear(event),
+                Some(report) = self.reports.recv() => self.hear(report),
                 () = eligible::until(expiry) => self.expire(),
             }
         }
@@ -117,10 +117,10 @@ impl Worker {
         }
         let address = entry.address().clone();
         if self.measured.insert(peer, entry).is_none() {
-            let (discovery, events) = (discovery.clone(), self.means.events.clone());
+            let (discovery, reports) = (discovery.clone(), self.means.reports.clone());
             self.tasks.spawn("streams.consumer.measure", async move {
                 discovery.probe(address).await;
-                let _ = events.send(Event::Measured(peer));
+                let _ = reports.send(Report::Measured(peer));
             });
         }
     }
@@ -187,31 +187,32 @@ impl Worker {
         }
     }
 
-    fn hear(&mut self, event: Event) {
+    fn hear(&mut self, report: Report) {
         let current = |number: u64, subscriptions: &HashMap<PeerId, Subscribed>| {
             subscriptions.values().any(|subscribed| subscribed.number == number)
         };
-        match event {
-            Event::Measured(peer) => {
+        match report {
+            Report::Measured(peer) => {
                 if let Some(entry) = self.measured.remove(&peer) {
                     self.judge(entry);
                 }
                 return;
             }
             // What a subscription said before it was cut does not count any more.
-            Event::Channel { number, .. } if !current(number, &self.subscriptions) => return,
-            Event::Channel { number, channel: Some(channel) } => {
+            Report::Channel { number, .. } if !current(number, &self.subscriptions) => return,
+            Report::Channel { number, channel: Some(channel) } => {
                 self.channels.insert(number, channel);
             }
-            Event::Channel { number, channel: None } => {
+            Report::Channel { number, channel: None } => {
                 self.channels.remove(&number);
             }
-            Event::Ended { number } => {
+            Report::Ended { number } => {
                 // It may be announced again by now: then it begins anew.
                 let again =
                     self.subscriptions.values().find(|subscribed| subscribed.number == number);
                 let again = again.and_then(|subscribed| subscribed.peer.borrow().clone());
                 self.subscriptions.retain(|_, subscribed| subscribed.number != number);
+                self.core.reader().retire(number);
                 if let Some(entry) = again {
                     self.judge(entry);
                 }

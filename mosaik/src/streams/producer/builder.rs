@@ -1,8 +1,10 @@
 //! Options of a producer, and under which name its type is streamed.
 
-use std::{fmt, marker::PhantomData, ops::Deref, sync::Arc};
+use std::{fmt, ops::Deref, sync::Arc, time::Duration};
 
-use super::{BuilderError, Producer, ProducerConfig};
+use tokio::sync::mpsc::UnboundedSender;
+
+use super::{BuilderError, OnLag, Producer, ProducerConfig, Undelivered};
 use crate::{
     discovery::PeerInfo,
     id::StreamId,
@@ -43,14 +45,14 @@ impl<D> Named<D> {
 pub struct BySerde<'s, D> {
     streams: &'s Streams,
     config: ProducerConfig,
-    _datum: PhantomData<fn(D)>,
+    undelivered: Option<UnboundedSender<D>>,
 }
 
 impl<'s, D> Builder<'s, D, Unnamed> {
     pub(in crate::streams) fn new(streams: &'s Streams) -> Self {
         // The id is set when the stream gets its name.
         let config = ProducerConfig::new(StreamId::zero(), streams.network_id());
-        Self { options: BySerde { streams, config, _datum: PhantomData }, state: Unnamed }
+        Self { options: BySerde { streams, config, undelivered: None }, state: Unnamed }
     }
 
     /// Builds the producer of the type's own stream, and announces it: consumers find it from now
@@ -100,7 +102,8 @@ impl<'s, D> BySerde<'s, D> {
         D: Payload,
     {
         let config = ProducerConfig { stream_id: id.into(), ..self.config.clone() };
-        let options = BySerde { streams: self.streams, config, _datum: PhantomData };
+        let options =
+            BySerde { streams: self.streams, config, undelivered: self.undelivered.clone() };
         Builder { options, state: Named::new(Codec::of_payload()) }
     }
 }
@@ -120,9 +123,12 @@ impl<D> Builder<'_, D, Named<D>> {
     /// [`BuilderError::NotAnnounced`] if the node's entry has no room for it.
     pub fn build(self) -> Result<Producer<D>, BuilderError<D>>
     where
-        D: 'static,
+        D: Send + 'static,
     {
-        self.options.streams.open_producer(self.options.config, self.state.codec())
+        let BySerde { streams, config, undelivered } = self.options;
+        let codec = self.state.codec();
+        let undelivered = undelivered.map(|sink| Undelivered::new(sink, codec));
+        streams.open_producer(config, codec, undelivered)
     }
 }
 
@@ -156,10 +162,64 @@ impl<D, S> Builder<'_, D, S> {
         self
     }
 
-    /// How many datums the slowest consumer may be behind before the producer waits. Default
+    /// How many datums a consumer may be behind before [`on_lag`](Builder::on_lag) applies. Default
     /// 1,024; at least 1. Beside it 4 MiB of encoded datums are a bound.
     pub fn with_buffer_size(mut self, datums: usize) -> Self {
         self.options.config.buffer_size = datums;
+        self
+    }
+
+    /// What becomes of a consumer that is further behind than
+    /// [`with_buffer_size`](Builder::with_buffer_size). Default: the producer waits for it.
+    pub fn on_lag(mut self, on_lag: OnLag) -> Self {
+        self.options.config.on_lag = on_lag;
+        self
+    }
+
+    /// The published form of [`on_lag`](Builder::on_lag): `true` is [`OnLag::Disconnect`], `false`
+    /// [`OnLag::DropOldest`].
+    pub fn disconnect_lagging(self, disconnect: bool) -> Self {
+        self.on_lag(if disconnect { OnLag::Disconnect } else { OnLag::DropOldest })
+    }
+
+    /// How many of the last datums a late consumer gets first; at most 16 MiB of them. Default 0:
+    /// it gets what is sent from then on. Only what was sent while the producer was online counts;
+    /// see [`online_when`](Builder::online_when).
+    pub fn retain(mut self, datums: usize) -> Self {
+        self.options.config.retain = datums;
+        self
+    }
+
+    /// For how long the place of a consumer is held whose connection broke, from when this side
+    /// notices. Within it the consumer goes on where it was, with no gap and no duplicate. Default
+    /// 10 s; zero holds nothing.
+    ///
+    /// While it is held it does not count as subscribed. Under [`OnLag::Block`] the producer waits
+    /// for it when its window is full.
+    pub fn with_resume_window(mut self, window: Duration) -> Self {
+        self.options.config.resume_window = window;
+        self
+    }
+
+    /// For how long at most, under [`OnLag::Block`], the producer waits for a consumer that makes
+    /// no progress at all while data wait for it; then it is cut with
+    /// [`TooSlow`](crate::transport::CloseReason::TooSlow). It comes back for what is sent from
+    /// then on, and the producer does not wait for it again before it has taken some of that.
+    /// Default 30 s.
+    pub fn with_stall_timeout(mut self, timeout: Duration) -> Self {
+        self.options.config.stall_timeout = timeout;
+        self
+    }
+
+    /// Where datums come out that no consumer got: those that the producer lets go of (because
+    /// nobody is subscribed, because all skipped them, because the resume window of the last one
+    /// passed, or because the producer ended) although no consumer's application has taken them.
+    /// With [`retain`](Builder::retain) they come out when they are no longer retained.
+    ///
+    /// They are decoded from what was sent. A datum that a consumer took and whose acknowledgement
+    /// was lost with the connection comes out too.
+    pub fn with_undelivered_sink(mut self, sink: UnboundedSender<D>) -> Self {
+        self.options.undelivered = Some(sink);
         self
     }
 

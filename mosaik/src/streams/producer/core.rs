@@ -15,11 +15,12 @@ use tokio_util::sync::CancellationToken;
 use super::{
     config::ProducerConfig,
     outlet::{Outlet, Outlets},
-    ring::{CursorId, Position, Ring, Taken},
+    ring::{CursorId, Position, Progress, Ring, Start, Taken},
+    undelivered::Undelivered,
     worker::Request,
 };
 use crate::{
-    schema::Fingerprint,
+    schema::Schema,
     streams::{
         frames::MAX_PREFIX,
         status::Channels,
@@ -41,6 +42,17 @@ pub(super) enum Rejected {
     Full,
 }
 
+/// Who must have room for a frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Room {
+    /// Nobody: that was asked before.
+    Nobody,
+    /// Those that the producer waits for; the others skip, or are cut.
+    Awaited,
+    /// Everybody.
+    Everybody,
+}
+
 /// How much a push may do beyond putting the frame into the ring.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Then {
@@ -56,7 +68,7 @@ pub(in crate::streams) struct Core {
     /// Tells this producer from an earlier one of the same stream on the same node.
     pub(super) epoch: u64,
     /// What the type looks like on the wire.
-    pub(super) fingerprint: Option<Fingerprint>,
+    pub(super) schema: Option<Arc<Schema>>,
     pub(super) roster: Roster,
     pub(super) when: When,
     pub(super) channels: Channels,
@@ -67,6 +79,8 @@ pub(in crate::streams) struct Core {
     /// Online, and every window has room: what `poll_ready` looks at first.
     ready: AtomicBool,
     next_key: AtomicU64,
+    /// Where datums go that nobody gets.
+    undelivered: Option<Undelivered>,
     state: Mutex<State>,
 }
 
@@ -95,19 +109,36 @@ impl State {
     fn is_ready(&self) -> bool {
         self.phase == Phase::Online && self.gate_open
     }
+
+    fn has_room(&self, room: Room) -> bool {
+        match room {
+            Room::Nobody => true,
+            Room::Awaited => self.ring.has_room(),
+            Room::Everybody => self.ring.has_room() && !self.ring.is_overrun(),
+        }
+    }
+
+    /// Those for whom nobody waits and who have no room skip, or are cut.
+    #[cold]
+    fn overrun(&mut self) {
+        for cursor in self.ring.overrun() {
+            self.outlets.cut(cursor);
+        }
+    }
 }
 
 impl Core {
     pub(super) fn new(
         config: ProducerConfig,
         epoch: u64,
-        fingerprint: Option<Fingerprint>,
+        schema: Option<Arc<Schema>>,
         requests: mpsc::UnboundedSender<Request>,
+        undelivered: Option<Undelivered>,
     ) -> Self {
         let roster = Roster::new();
         let online = (config.online_when)(roster.conditions());
         let when = When::new(roster.clone(), online);
-        let ring = Ring::new(config.window());
+        let ring = Ring::new(config.ring(undelivered.is_some()));
         let state = State {
             ring,
             phase: Phase::Offline,
@@ -120,7 +151,7 @@ impl Core {
         Self {
             config,
             epoch,
-            fingerprint,
+            schema,
             roster,
             when,
             channels: Channels::default(),
@@ -128,6 +159,7 @@ impl Core {
             closing: CancellationToken::new(),
             ready: AtomicBool::new(false),
             next_key: AtomicU64::new(0),
+            undelivered,
             state: Mutex::new(state),
         }
     }
@@ -137,19 +169,22 @@ impl Core {
     }
 
     /// Appends a frame whose body stands in `frame` behind [`MAX_PREFIX`] free bytes, and takes it
-    /// only if it is long. `bounded`: not beyond the slowest window.
+    /// only if it is long.
     pub(super) fn push(
         &self,
         frame: &mut BytesMut,
-        bounded: bool,
+        room: Room,
         then: Then,
     ) -> Result<(), Rejected> {
         let mut state = self.lock();
         match state.phase {
             Phase::Closed => return Err(Rejected::Closed),
             Phase::Offline => return Err(Rejected::Offline),
-            Phase::Online if bounded && !state.ring.has_room() => return Err(Rejected::Full),
+            Phase::Online if !state.has_room(room) => return Err(Rejected::Full),
             Phase::Online => {}
+        }
+        if state.ring.is_overrun() {
+            state.overrun();
         }
         state.unflushed_bytes += frame.len();
         if frame.len() < OWN_SEGMENT_BYTES {
@@ -157,7 +192,7 @@ impl Core {
         } else {
             state.ring.push_own(std::mem::take(frame), MAX_PREFIX);
         }
-        if !state.ring.has_room() {
+        if !state.ring.has_room() || state.ring.is_overrun() {
             state.gate_open = false;
             self.ready.store(false, Ordering::Release);
         }
@@ -166,11 +201,23 @@ impl Core {
             state.unflushed_bytes = 0;
             if state.outlets.any_idle() {
                 let outlets = state.outlets.clone();
-                drop(state);
+                self.release(state);
                 outlets.offer(self, enough);
+                return Ok(());
             }
         }
+        self.release(state);
         Ok(())
+    }
+
+    /// Lets go of the state, and then of what nobody got.
+    #[inline]
+    fn release(&self, mut state: MutexGuard<'_, State>) {
+        if let Some(undelivered) = &self.undelivered {
+            let bodies = state.ring.take_undelivered();
+            drop(state);
+            undelivered.give(bodies);
+        }
     }
 
     /// Sees to it that everything in the ring is sent.
@@ -218,6 +265,14 @@ impl Core {
         if state.is_ready() {
             return Poll::Ready(Ok(()));
         }
+        if state.phase == Phase::Online && state.ring.has_room() {
+            // Nobody is waited for. But before those who are behind must skip or go, their tasks
+            // shall have had a chance to run.
+            state.gate_open = true;
+            self.ready.store(true, Ordering::Release);
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
         state.waiting.register(self.key(key), cx.waker());
         Poll::Pending
     }
@@ -255,19 +310,50 @@ impl Core {
         self.lock().ring.has_more(cursor)
     }
 
-    /// A new subscriber: from the next frame on it gets everything.
-    pub(super) fn join(&self, outlet: impl FnOnce(CursorId) -> Arc<Outlet>) -> Position {
+    /// A new subscriber: from the returned position on it gets everything.
+    pub(super) fn join(
+        &self,
+        start: Start,
+        outlet: impl FnOnce(CursorId) -> Arc<Outlet>,
+    ) -> Position {
         let mut state = self.lock();
-        let cursor = state.ring.join();
+        let (cursor, from) = state.ring.join(start);
         state.outlets.add(outlet(cursor));
-        state.ring.head()
+        from
     }
 
+    /// The subscriber is gone for good.
     pub(super) fn leave(&self, cursor: CursorId) {
         let mut state = self.lock();
         state.ring.leave(cursor);
         state.outlets.remove(cursor);
         self.after_progress(state);
+    }
+
+    /// The subscriber's connection broke: what it has not acknowledged is kept for it. False if it
+    /// has no place any more.
+    pub(super) fn hold(&self, cursor: CursorId) -> bool {
+        let mut state = self.lock();
+        let held = state.ring.hold(cursor);
+        state.outlets.remove(cursor);
+        self.after_progress(state);
+        held
+    }
+
+    /// The subscriber's application has taken so many frames of the stream.
+    pub(super) fn acknowledge(&self, cursor: CursorId, frames: u64) {
+        let mut state = self.lock();
+        state.ring.acknowledge(cursor, frames);
+        self.after_progress(state);
+    }
+
+    pub(super) fn progress(&self, cursor: CursorId) -> Option<Progress> {
+        self.lock().ring.progress(cursor)
+    }
+
+    /// How many frames were sent so far.
+    pub(super) fn sent(&self) -> u64 {
+        self.lock().ring.head().frames
     }
 
     /// Lets waiting senders go on, if a window has become half free meanwhile.
@@ -279,7 +365,7 @@ impl Core {
             senders = state.waiting.take();
         }
         let flushes = state.draining.take();
-        drop(state);
+        self.release(state);
         senders.wake();
         flushes.wake();
     }
@@ -296,6 +382,13 @@ impl Core {
     /// No more datums are taken.
     pub(super) fn close(&self) {
         self.enter(Phase::Closed);
+    }
+
+    /// All subscribers are gone, and nobody comes any more.
+    pub(super) fn clear(&self) {
+        let mut state = self.lock();
+        state.ring.close();
+        self.release(state);
     }
 
     fn enter(&self, phase: Phase) {

@@ -6,7 +6,9 @@ mod core;
 mod error;
 mod outlet;
 mod ring;
+mod stall;
 mod subscriber;
+mod undelivered;
 mod worker;
 
 use std::{
@@ -15,19 +17,26 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
+    time::Duration,
 };
 
 use bytes::BytesMut;
 use futures::{Sink, future::poll_fn};
-use tokio::sync::mpsc;
+use tokio::{
+    sync::mpsc,
+    time::{Instant, timeout_at},
+};
 
-use self::core::{Rejected, Then};
+use self::core::{Rejected, Room, Then};
 pub use self::{
     builder::{Builder, BySerde, Named, Unnamed},
-    config::ProducerConfig,
+    config::{OnLag, ProducerConfig},
     error::{BuilderError, Error, SendError},
 };
-pub(super) use self::{config::OnlineWhen, core::Core, subscriber::Subscriber, worker::Worker};
+pub(super) use self::{
+    config::OnlineWhen, core::Core, subscriber::Subscriber, undelivered::Undelivered,
+    worker::Worker,
+};
 use super::{
     codec::Codec,
     frames::{MAX_DATUM_BYTES, MAX_PREFIX},
@@ -110,9 +119,10 @@ impl Handle {
         discovery: Discovery,
         local: PeerId,
         epoch: u64,
+        undelivered: Option<Undelivered>,
     ) -> (Self, Worker) {
         let (requests, receiver) = mpsc::unbounded_channel();
-        let core = Arc::new(Core::new(config, epoch, codec.fingerprint(), requests));
+        let core = Arc::new(Core::new(config, epoch, codec.schema(), requests, undelivered));
         let worker = Worker::new(core.clone(), receiver, discovery, local);
         (Self { core, registration: Some(registration) }, worker)
     }
@@ -121,7 +131,7 @@ impl Handle {
     fn closed(stream_id: StreamId) -> Self {
         let config = ProducerConfig::new(stream_id, NetworkId::zero());
         let (requests, _) = mpsc::unbounded_channel();
-        let core = Arc::new(Core::new(config, 0, None, requests));
+        let core = Arc::new(Core::new(config, 0, None, requests, None));
         core.end();
         core.close();
         core.roster.close();
@@ -206,16 +216,39 @@ impl<D> Producer<D> {
             if self.closed || poll_fn(|cx| core.poll_ready(&mut place.key, cx)).await.is_err() {
                 return Err(SendError::Closed(Some(datum)));
             }
-            let pushed =
-                match self.with_encoded(&datum, |frame| core.push(frame, false, Then::Flush)) {
-                    Ok(pushed) => pushed,
-                    Err(refused) => return Err(refused.with(datum)),
-                };
+            let pushed = match self
+                .with_encoded(&datum, |frame| core.push(frame, Room::Nobody, Then::Flush))
+            {
+                Ok(pushed) => pushed,
+                Err(refused) => return Err(refused.with(datum)),
+            };
             match pushed {
                 Ok(()) => return Ok(()),
                 // It went offline in between: wait again.
                 Err(Rejected::Offline | Rejected::Full) => {}
                 Err(Rejected::Closed) => return Err(SendError::Closed(Some(datum))),
+            }
+        }
+    }
+
+    /// Sends a datum as [`send`](Producer::send) does, but waits at most so long: not at all if the
+    /// time is zero. The way out of a cycle of nodes that wait for each other.
+    ///
+    /// # Errors
+    /// Those of [`try_send`](Producer::try_send): after the time, [`SendError::Offline`] or
+    /// [`SendError::Full`]. The datum was not sent and is in the error.
+    pub async fn send_timeout(&self, datum: D, limit: Duration) -> Result<(), SendError<D>> {
+        let core = &self.handle.core;
+        let deadline = Instant::now() + limit;
+        let mut place = Place { core, key: None };
+        let mut datum = datum;
+        loop {
+            let ready = poll_fn(|cx| core.poll_ready(&mut place.key, cx));
+            let in_time = timeout_at(deadline, ready).await.is_ok();
+            match self.try_send(datum) {
+                // Others were faster.
+                Err(SendError::Offline(back) | SendError::Full(back)) if in_time => datum = back,
+                sent => return sent,
             }
         }
     }
@@ -231,11 +264,11 @@ impl<D> Producer<D> {
             return Err(SendError::Closed(Some(datum)));
         }
         let core = &self.handle.core;
-        let push = |frame: &mut BytesMut| match core.push(frame, true, Then::Flush) {
+        let push = |frame: &mut BytesMut| match core.push(frame, Room::Everybody, Then::Flush) {
             Err(Rejected::Full) => {
                 // What fills the window may be what nobody has flushed yet.
                 core.flush();
-                core.push(frame, true, Then::Flush)
+                core.push(frame, Room::Awaited, Then::Flush)
             }
             pushed => pushed,
         };
@@ -277,7 +310,7 @@ impl<D> Producer<D> {
     /// Passes on what the sink took before the producer went offline.
     fn poll_parked(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), SendError<D>>> {
         while let Some(frame) = &mut self.parked {
-            match self.handle.core.push(frame, false, Then::Gather) {
+            match self.handle.core.push(frame, Room::Nobody, Then::Gather) {
                 Ok(()) => {
                     self.parked = None;
                     self.flushing = None;
@@ -341,7 +374,8 @@ impl<D> Sink<D> for Producer<D> {
         self.flushing = None;
         let core = &self.handle.core;
         let sent = self.with_encoded(&datum, |frame| {
-            core.push(frame, false, Then::Gather).map_err(|rejected| (rejected, frame.split()))
+            core.push(frame, Room::Nobody, Then::Gather)
+                .map_err(|rejected| (rejected, frame.split()))
         });
         match sent {
             Ok(Ok(())) => Ok(()),

@@ -40,6 +40,15 @@ pub(super) struct Outlet {
     /// Nothing is unsent and the task sleeps. Whoever sets it to false sees to what comes next.
     idle: AtomicBool,
     task: AtomicWaker,
+    /// The subscriber has lost its place in the ring.
+    too_slow: AtomicBool,
+}
+
+/// Why a subscriber is sent nothing more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Undriven {
+    TooSlow,
+    Failed(StreamError),
 }
 
 #[derive(Debug)]
@@ -73,6 +82,7 @@ impl Outlet {
             half: Mutex::new(half),
             idle: AtomicBool::new(false),
             task: AtomicWaker::new(),
+            too_slow: AtomicBool::new(false),
         }
     }
 
@@ -117,7 +127,7 @@ impl Outlet {
 
     /// Writes whatever comes, for ever; or, once no more can come, until all is written. Fails when
     /// the stream does.
-    pub(super) async fn drive(&self, core: &Core, to_the_end: bool) -> Result<(), StreamError> {
+    pub(super) async fn drive(&self, core: &Core, to_the_end: bool) -> Result<(), Undriven> {
         poll_fn(|cx| self.poll_drive(core, to_the_end, cx)).await
     }
 
@@ -126,16 +136,20 @@ impl Outlet {
         core: &Core,
         to_the_end: bool,
         cx: &mut Context<'_>,
-    ) -> Poll<Result<(), StreamError>> {
+    ) -> Poll<Result<(), Undriven>> {
         self.task.register(cx.waker());
         loop {
+            if self.too_slow.load(Ordering::Acquire) {
+                return Poll::Ready(Err(Undriven::TooSlow));
+            }
             let mut half = self.lock();
             let progress = half.write(self, core, cx);
             let failed = half.failed.clone();
             drop(half);
             match progress {
                 Progress::Failed => {
-                    return Poll::Ready(Err(failed.unwrap_or(StreamError::Closed)));
+                    let error = failed.unwrap_or(StreamError::Closed);
+                    return Poll::Ready(Err(Undriven::Failed(error)));
                 }
                 Progress::Blocked => return Poll::Pending,
                 Progress::More => {
@@ -147,6 +161,12 @@ impl Outlet {
                 Progress::Drained => {}
             }
         }
+    }
+
+    /// The subscriber has lost its place in the ring.
+    fn cut(&self) {
+        self.too_slow.store(true, Ordering::Release);
+        self.task.wake();
     }
 
     /// Nothing follows: the consumer sees the end after what was written.
@@ -207,6 +227,11 @@ impl Outlets {
 
     pub(super) fn remove(&mut self, cursor: CursorId) {
         Arc::make_mut(&mut self.0).retain(|outlet| outlet.cursor != cursor);
+    }
+
+    /// The subscriber has lost its place in the ring.
+    pub(super) fn cut(&self, cursor: CursorId) {
+        self.0.iter().filter(|outlet| outlet.cursor == cursor).for_each(|outlet| outlet.cut());
     }
 
     #[inline]

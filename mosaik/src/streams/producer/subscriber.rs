@@ -2,18 +2,23 @@
 
 use std::{sync::Arc, time::Duration};
 
-use tokio::{sync::oneshot, time::timeout};
+use tokio::{
+    sync::oneshot,
+    time::{Instant, sleep_until, timeout},
+};
 
 use super::{
+    OnLag,
     core::Core,
-    outlet::Outlet,
+    outlet::{Outlet, Undriven},
     ring::Position,
-    worker::{Denied, Place, Request},
+    stall::Stall,
+    worker::{Attached, Denied, Place, Request},
 };
 use crate::{
     discovery::PeerInfo,
-    streams::protocol::{Answer, Refusal, Subscribe},
-    transport::{CloseReason, Link, MessageError, MessageReader, MessageWriter},
+    streams::protocol::{self, Answer, Refusal, Subscribe, Word, next_known},
+    transport::{CloseReason, Link, MessageError, MessageReader, MessageWriter, StreamError},
 };
 
 /// How long a refused consumer is kept waiting for a change; then it must ask by itself.
@@ -32,8 +37,10 @@ enum End {
     Complete,
     /// The producer does not serve this consumer any more.
     Cut(CloseReason),
-    /// The consumer, or the connection to it, is gone.
-    Gone,
+    /// The consumer does not want any more.
+    Left,
+    /// The connection broke: it may come back.
+    Broken,
 }
 
 impl Subscriber {
@@ -52,14 +59,14 @@ impl Subscriber {
         peer: PeerInfo,
         request: Subscribe,
     ) {
-        if let (Some(ours), Some(theirs)) = (core.fingerprint, request.fingerprint)
-            && ours != theirs
+        if let (Some(ours), Some(theirs)) = (&core.schema, request.fingerprint)
+            && ours.fingerprint() != theirs
         {
             return self.refuse(Refusal::mismatch(ours, theirs)).await;
         }
+        let slot = request.slot;
         let (reply, answer) = oneshot::channel();
-        let join = Request::Join { peer, criteria: request.criteria, reply };
-        let answer = match core.requests.send(join) {
+        let answer = match core.requests.send(Request::Join { peer, request, reply }) {
             Ok(()) => answer.await.ok(),
             Err(_) => None,
         };
@@ -68,10 +75,11 @@ impl Subscriber {
             Some(Err(denied)) => return self.wait_for_change(denied).await,
             None => return self.refuse(Refusal::new(CloseReason::StreamNotFound)).await,
         };
-        match self.attach(&core, &mut place, request.slot).await {
+        match self.attach(&core, &mut place, slot).await {
             Ok(outlet) => {
                 let end = self.run(&core, &mut place, &outlet).await;
-                self.end(&outlet, end).await;
+                place.broken = matches!(end, End::Broken);
+                self.end(&core, &outlet, end).await;
             }
             Err(reason) => self.refuse(Refusal::new(reason)).await,
         }
@@ -114,25 +122,28 @@ impl Subscriber {
         let attach = Request::Attach { place: place.number, stream, reply };
         let ended = CloseReason::StreamNotFound;
         core.requests.send(attach).map_err(|_| ended)?;
-        let (outlet, Position { frames: next, .. }) = attached.await.map_err(|_| ended)?;
-        let accepted = Answer::Accepted { epoch: core.epoch, next };
+        let Attached { outlet, from: Position { frames: next, .. } } =
+            attached.await.map_err(|_| ended)?;
+        let accepted = Answer::Accepted(protocol::Place { epoch: core.epoch, next });
         match self.writer.send(&accepted).await {
             Ok(()) => Ok(outlet),
-            Err(_) => Err(CloseReason::Cancelled),
+            Err(error) => {
+                place.broken = is_broken(&error);
+                Err(CloseReason::Cancelled)
+            }
         }
     }
 
     async fn run(&mut self, core: &Core, place: &mut Place, outlet: &Outlet) -> End {
-        let left = gone(&mut self.reader);
-        tokio::pin!(left);
+        let heard = hear(&mut self.reader, core, outlet, u64::MAX);
+        let stalled = stalled(core, outlet);
+        tokio::pin!(heard, stalled);
         tokio::select! {
-            error = outlet.drive(core, false) => {
-                if let Err(error) = error {
-                    tracing::debug!(peer = %self.link.peer(), %error, "cannot send to a consumer");
-                }
-                return End::Gone;
+            undriven = outlet.drive(core, false) => {
+                return undriven.map_or_else(End::from, |()| End::Complete);
             }
-            () = &mut left => return End::Gone,
+            end = &mut heard => return end,
+            () = &mut stalled => return End::Cut(CloseReason::TooSlow),
             reason = &mut place.ended => if let Ok(reason) = reason {
                 return End::Cut(reason);
             },
@@ -140,15 +151,12 @@ impl Subscriber {
         }
         // What was sent before the last handle was dropped, or the worker ended, still arrives.
         tokio::select! {
-            driven = outlet.drive(core, true) => match driven {
-                Ok(()) => End::Complete,
-                Err(_) => End::Gone,
-            },
-            () = &mut left => End::Gone,
+            driven = outlet.drive(core, true) => driven.map_or_else(End::from, |()| End::Complete),
+            end = &mut heard => end,
         }
     }
 
-    async fn end(mut self, outlet: &Outlet, end: End) {
+    async fn end(mut self, core: &Core, outlet: &Outlet, end: End) {
         let reason = match end {
             End::Complete => {
                 outlet.finish();
@@ -158,19 +166,85 @@ impl Subscriber {
                 outlet.reset(reason);
                 reason
             }
-            End::Gone => return outlet.reset(CloseReason::Cancelled),
+            End::Left | End::Broken => return outlet.reset(CloseReason::Cancelled),
         };
-        if self.writer.send(&Answer::Ended { code: reason.code() }).await.is_ok() {
-            self.writer.finish();
+        if self.writer.send(&Answer::Ended { code: reason.code() }).await.is_err() {
+            return;
+        }
+        self.writer.finish();
+        if reason == CloseReason::StreamNotFound {
+            // The link must not be closed as unused while the consumer has not read everything.
+            hear(&mut self.reader, core, outlet, core.sent()).await;
         }
     }
 }
 
-/// Resolves when the consumer ends the subscription: it has nothing to say after its request.
-async fn gone(reader: &mut MessageReader) {
-    match reader.next_bytes().await {
-        Ok(Some(_)) => tracing::debug!("a consumer said what it should not"),
-        Ok(None) | Err(MessageError::Stream(_)) => {}
-        Err(error) => tracing::debug!(%error, "a consumer said what it should not"),
+impl From<Undriven> for End {
+    fn from(undriven: Undriven) -> Self {
+        match undriven {
+            Undriven::TooSlow => Self::Cut(CloseReason::TooSlow),
+            Undriven::Failed(StreamError::Lost(reason)) => Self::of_lost(reason),
+            Undriven::Failed(StreamError::Stopped(CloseReason::UnexpectedClose)) => Self::Broken,
+            Undriven::Failed(_) => Self::Left,
+        }
+    }
+}
+
+impl End {
+    /// The link is gone: does that mean that the consumer is?
+    fn of_lost(reason: CloseReason) -> Self {
+        match reason {
+            CloseReason::GracefulShutdown
+            | CloseReason::Superseded
+            | CloseReason::ProtocolViolation
+            | CloseReason::NoTicket
+            | CloseReason::TicketsPending
+            | CloseReason::DifferentNetwork => Self::Left,
+            _ => Self::Broken,
+        }
+    }
+}
+
+fn is_broken(error: &MessageError) -> bool {
+    match error {
+        MessageError::Stream(StreamError::Lost(reason)) => {
+            matches!(End::of_lost(*reason), End::Broken)
+        }
+        // The consumer has lost the data's lane, and says so.
+        MessageError::Stream(StreamError::Reset(CloseReason::UnexpectedClose)) => true,
+        _ => false,
+    }
+}
+
+/// Listens to how far the consumer has come, until it has taken `all` or ends the subscription.
+async fn hear(reader: &mut MessageReader, core: &Core, outlet: &Outlet, all: u64) -> End {
+    loop {
+        match next_known(reader).await {
+            Ok(Some(Word::Taken(next))) => {
+                core.acknowledge(outlet.cursor(), next);
+                if next >= all {
+                    return End::Complete;
+                }
+            }
+            Ok(None) => return End::Left,
+            Err(error) if is_broken(&error) => return End::Broken,
+            Err(_) => return End::Left,
+        }
+    }
+}
+
+/// Resolves when the producer has waited for the consumer long enough.
+async fn stalled(core: &Core, outlet: &Outlet) {
+    if core.config.on_lag != OnLag::Block {
+        return std::future::pending().await;
+    }
+    let mut stall = Stall::new(core.config.stall_timeout, Instant::now());
+    loop {
+        sleep_until(stall.look_again(Instant::now())).await;
+        // Who has no place any more is cut already.
+        let Some(progress) = core.progress(outlet.cursor()) else { continue };
+        if stall.observe(progress, Instant::now()) {
+            return;
+        }
     }
 }

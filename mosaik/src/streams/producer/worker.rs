@@ -4,15 +4,21 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use tokio::{
     sync::{mpsc, oneshot, watch},
-    time::Instant,
+    time::{Instant, sleep_until},
 };
 
-use super::{ProducerConfig, core::Core, outlet::Outlet, ring::Position};
+use super::{
+    ProducerConfig,
+    core::Core,
+    outlet::Outlet,
+    ring::{CursorId, Position, Start},
+};
 use crate::{
     discovery::{Discovery, PeerInfo},
     id::PeerId,
     streams::{
-        Criteria, eligible,
+        eligible,
+        protocol::{From, Subscribe},
         status::{Channel, ChannelInfo, State, Stats},
     },
     ticket::Expiration,
@@ -26,11 +32,18 @@ const MAX_WAITING: usize = 1024;
 #[derive(Debug)]
 pub(super) enum Request {
     /// A peer wants to subscribe.
-    Join { peer: PeerInfo, criteria: Criteria, reply: oneshot::Sender<Result<Place, Denied>> },
+    Join { peer: PeerInfo, request: Subscribe, reply: oneshot::Sender<Result<Place, Denied>> },
     /// The way for the data is open: from now on the subscriber gets everything.
-    Attach { place: u64, stream: SendStream, reply: oneshot::Sender<(Arc<Outlet>, Position)> },
-    /// The place is free again.
-    Leave { place: u64 },
+    Attach { place: u64, stream: SendStream, reply: oneshot::Sender<Attached> },
+    /// The place is free again. If the connection broke, the consumer may come back.
+    Leave { place: u64, broken: bool },
+}
+
+/// A subscriber's way for its data, and the first frame on it.
+#[derive(Debug)]
+pub(super) struct Attached {
+    pub(super) outlet: Arc<Outlet>,
+    pub(super) from: Position,
 }
 
 /// A place among the consumers, given back when dropped.
@@ -39,14 +52,28 @@ pub(super) struct Place {
     pub(super) number: u64,
     /// Why the producer ends the subscription, if it does.
     pub(super) ended: oneshot::Receiver<CloseReason>,
+    /// The connection broke: the consumer may come back.
+    pub(super) broken: bool,
     requests: mpsc::UnboundedSender<Request>,
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
         // Without a worker there are no places.
-        let _ = self.requests.send(Request::Leave { place: self.number });
+        let leave = Request::Leave { place: self.number, broken: self.broken };
+        let _ = self.requests.send(leave);
     }
+}
+
+/// Tells consumers apart: the peer, and which of its consumers.
+type Key = (PeerId, u64);
+
+/// A consumer whose connection broke, and until when its frames are kept.
+#[derive(Debug)]
+struct Held {
+    key: Key,
+    cursor: CursorId,
+    until: Instant,
 }
 
 /// No place, and why.
@@ -59,6 +86,8 @@ pub(super) struct Denied {
 
 #[derive(Debug)]
 struct Member {
+    key: Key,
+    start: Start,
     channel: Arc<Channel>,
     info: ChannelInfo,
     peer: PeerInfo,
@@ -82,6 +111,7 @@ pub(in crate::streams) struct Worker {
     discovery: Discovery,
     local: PeerId,
     members: BTreeMap<u64, Member>,
+    held: Vec<Held>,
     waiting: Vec<Waiting>,
     next_place: u64,
 }
@@ -99,6 +129,7 @@ impl Worker {
             discovery,
             local,
             members: BTreeMap::new(),
+            held: Vec::new(),
             waiting: Vec::new(),
             next_place: 0,
         };
@@ -114,6 +145,7 @@ impl Worker {
             if closing.is_cancelled() && self.members.is_empty() {
                 return;
             }
+            let first_release = self.held.iter().map(|held| held.until).min();
             let watched = !(self.members.is_empty() && self.waiting.is_empty());
             let expiry = self.next_expiry();
             tokio::select! {
@@ -124,31 +156,36 @@ impl Worker {
                     Err(_) => return,
                 },
                 () = eligible::until(expiry) => self.expire(),
+                () = sleep_until(first_release.unwrap_or_else(Instant::now)),
+                    if first_release.is_some() => self.release(Instant::now()),
             }
             if closing.is_cancelled() {
                 self.core.close();
                 self.waiting.clear();
+                // The stream is not announced any more: nobody finds the way back.
+                std::mem::take(&mut self.held).iter().for_each(|held| self.core.leave(held.cursor));
             }
         }
     }
 
     fn handle(&mut self, request: Request) {
         match request {
-            Request::Join { peer, criteria, reply } => {
+            Request::Join { peer, request, reply } => {
                 // A task that does not want the answer any more gives its place back by itself.
-                let _ = reply.send(self.join(peer, criteria));
+                let _ = reply.send(self.join(peer, request));
             }
             Request::Attach { place, stream, reply } => {
                 if let Some(attached) = self.attach(place, stream) {
                     let _ = reply.send(attached);
                 }
             }
-            Request::Leave { place } => self.leave(place),
+            Request::Leave { place, broken } => self.leave(place, broken),
         }
     }
 
-    fn join(&mut self, peer: PeerInfo, criteria: Criteria) -> Result<Place, Denied> {
+    fn join(&mut self, peer: PeerInfo, request: Subscribe) -> Result<Place, Denied> {
         let config = &self.core.config;
+        let key = (*peer.id(), request.consumer);
         if self.core.closing.is_cancelled() {
             return Err(Denied { reason: CloseReason::StreamNotFound, ask_again: None });
         }
@@ -157,12 +194,14 @@ impl Worker {
             Ok(until) => until,
             Err(denial) => return Err(self.deny(eligible::reason(denial), peer)),
         };
-        if self.members.len() >= config.max_consumers {
+        // One that comes back before its old connection was found broken takes its own place.
+        let others = self.members.values().filter(|member| member.key != key).count();
+        if others >= config.max_consumers {
             return Err(self.deny(CloseReason::NoCapacity, peer));
         }
         let channel = Arc::new(Channel {
             stream: config.stream_id,
-            criteria,
+            criteria: request.criteria,
             producer: self.local,
             consumer: *peer.id(),
             stats: Stats::new(),
@@ -171,10 +210,16 @@ impl Worker {
         let (end, ended) = oneshot::channel();
         let number = self.next_place;
         self.next_place += 1;
-        let member = Member { channel, info, peer, until, state, end: Some(end), outlet: None };
+        let start = match request.from {
+            From::At(place) if place.epoch == self.core.epoch => Start::At(place.next),
+            From::At(_) | From::Retained => Start::Retained,
+            From::Live => Start::Live,
+        };
+        let member =
+            Member { key, start, channel, info, peer, until, state, end: Some(end), outlet: None };
         self.members.insert(number, member);
         self.publish();
-        Ok(Place { number, ended, requests: self.core.requests.clone() })
+        Ok(Place { number, ended, broken: false, requests: self.core.requests.clone() })
     }
 
     fn deny(&mut self, reason: CloseReason, peer: PeerInfo) -> Denied {
@@ -188,11 +233,12 @@ impl Worker {
         Denied { reason, ask_again }
     }
 
-    fn attach(&mut self, place: u64, stream: SendStream) -> Option<(Arc<Outlet>, Position)> {
+    fn attach(&mut self, place: u64, stream: SendStream) -> Option<Attached> {
         let member = self.members.get_mut(&place)?;
+        let key = member.key;
         let mut attached = None;
         let channel = member.channel.clone();
-        let position = self.core.join(|cursor| {
+        let from = self.core.join(member.start, |cursor| {
             let outlet = Arc::new(Outlet::new(cursor, channel, stream));
             attached = Some(outlet.clone());
             outlet
@@ -201,19 +247,67 @@ impl Worker {
         member.channel.stats.start();
         member.state.send_replace(State::Connected);
         tracing::debug!(stream = %self.core.config.stream_id, peer = %member.peer.id(), "subscribed");
+        self.supersede(key, place);
         self.publish();
-        attached.map(|outlet| (outlet, position))
+        attached.map(|outlet| Attached { outlet, from })
     }
 
-    fn leave(&mut self, place: u64) {
+    /// A consumer has come back: what was kept for it, or is still believed to be sent to it, is
+    /// not needed any more.
+    fn supersede(&mut self, key: Key, place: u64) {
+        let core = &self.core;
+        self.held.retain(|held| {
+            let other = held.key != key;
+            if !other {
+                core.leave(held.cursor);
+            }
+            other
+        });
+        for (number, member) in &mut self.members {
+            if member.key == key
+                && *number != place
+                && let Some(end) = member.end.take()
+            {
+                // Its task may take a while to notice; nobody shall wait for that.
+                member.outlet.iter().for_each(|outlet| core.leave(outlet.cursor()));
+                member.state.send_replace(State::Terminated);
+                let _ = end.send(CloseReason::Duplicate);
+            }
+        }
+    }
+
+    fn leave(&mut self, place: u64, broken: bool) {
         let Some(member) = self.members.remove(&place) else { return };
         if let Some(outlet) = &member.outlet {
-            self.core.leave(outlet.cursor());
+            let back = self
+                .members
+                .values()
+                .any(|other| other.key == member.key && *other.state.borrow() == State::Connected);
+            let window = self.core.config.resume_window;
+            let hold = broken && !back && !window.is_zero() && !self.core.closing.is_cancelled();
+            let cursor = outlet.cursor();
+            if hold && self.core.hold(cursor) {
+                self.held.push(Held { key: member.key, cursor, until: Instant::now() + window });
+            } else {
+                self.core.leave(cursor);
+            }
         }
         member.state.send_replace(State::Terminated);
         tracing::debug!(stream = %self.core.config.stream_id, peer = %member.peer.id(), "left");
         self.publish();
         self.invite();
+    }
+
+    /// Those whose time is over are not waited for any longer.
+    fn release(&mut self, now: Instant) {
+        let core = &self.core;
+        self.held.retain(|held| {
+            let kept = held.until > now;
+            if !kept {
+                core.leave(held.cursor);
+            }
+            kept
+        });
     }
 
     /// The catalog has changed: who must leave, and who may ask again?
@@ -308,6 +402,7 @@ impl Member {
 impl Drop for Worker {
     fn drop(&mut self) {
         self.core.close();
+        self.core.clear();
         self.core.channels.set(Vec::new());
         self.core.roster.close();
     }

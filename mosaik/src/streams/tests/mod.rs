@@ -1,5 +1,8 @@
 //! Whole nodes with streams over the simulated network, in virtual time.
 
+mod lag;
+mod resume;
+
 use std::{future::Future, time::Duration};
 
 use bytes::Bytes;
@@ -417,7 +420,7 @@ async fn the_consumer_judges_producers_whenever_their_entries_change() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn types_that_differ_are_refused_with_both_fingerprints() {
+async fn types_that_differ_are_refused_with_both_fingerprints_and_the_field() {
     #[derive(Serialize, Deserialize)]
     struct Renamed {
         sensor: u32,
@@ -427,11 +430,17 @@ async fn types_that_differ_are_refused_with_both_fingerprints() {
     let id = StreamId::from("readings");
     let producer = n[0].streams().producer::<Reading>().with_stream_id(id).build().unwrap();
     let consumer = n[1].streams().consumer::<Renamed>().with_stream_id(id).build();
-    let expected = SubscribeError::SchemaMismatch {
-        producer: crate::schema::schema_of::<Reading>().fingerprint(),
-        consumer: crate::schema::schema_of::<Renamed>().fingerprint(),
+    until(|| consumer.refusals().count() == 1).await;
+    let (_, error) = consumer.refusals().next().unwrap();
+    let SubscribeError::SchemaMismatch { producer: theirs, consumer: ours, difference } = &error
+    else {
+        panic!("{error}")
     };
-    until(|| consumer.refusals().any(|(_, error)| error == expected)).await;
+    assert_eq!(*theirs, crate::schema::schema_of::<Reading>().fingerprint());
+    assert_eq!(*ours, crate::schema::schema_of::<Renamed>().fingerprint());
+    assert!(difference.is_some());
+    let text = error.to_string();
+    assert!(text.ends_with("is `celsius` as field 1 at the producer and `kelvin` as field 1 here"));
     assert!(!producer.is_online());
 }
 
