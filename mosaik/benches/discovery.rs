@@ -14,16 +14,18 @@ use std::{
     time::{Duration, Instant},
 };
 
+use chrono::Utc;
 use figures::{Figures, Goal, Unit};
 use mosaik::{
     Network, UniqueId,
-    discovery::{Catalog, Config, ConfigBuilder},
+    discovery::{Catalog, Config, ConfigBuilder, made_up_entries},
     futures::future::join_all,
     iroh::{
         Endpoint, EndpointAddr, RelayMode,
         endpoint::{Connection, presets},
     },
 };
+use rustix::time::{ClockId, clock_gettime};
 use tempfile::TempDir;
 use tokio::time::{sleep, timeout};
 
@@ -47,18 +49,28 @@ async fn main() {
     let (unit, goal) = (Unit::Seconds, Goal::Itself);
     figures.compare("start", unit, goal(0.05), |_| start(), |_| twin_start()).await;
     figures.compare("local-pair", unit, goal(0.1), |_| local_pair(), |_| twin_converge(2)).await;
+    figures.compare("converge-10", unit, Goal::None, |_| converge(10), |_| twin_converge(10)).await;
     figures.compare("converge-20", unit, goal(1.0), |_| converge(20), |_| twin_converge(20)).await;
+    figures.compare("converge-50", unit, Goal::None, |_| converge(50), |_| twin_converge(50)).await;
+    let (ours, twin) = (async |_| converge(100).await, async |_| twin_converge(100).await);
+    figures.compare("converge-100", unit, Goal::None, ours, twin).await;
+    if figures.wants(SYNC) {
+        let catalogs = Catalogs::new().await;
+        let (ours, twin) = (|_| catalogs.sync(), |_| catalogs.twin_sync());
+        figures.compare(SYNC, unit, goal(0.15), ours, twin).await;
+        catalogs.end().await;
+    }
     let (ours, twin) = (async |_| idle_of(IDLE_OURS), async |_| idle_of(IDLE_TWIN));
     figures.compare("idle-memory", Unit::Bytes, Goal::None, ours, twin).await;
     figures.finish();
 }
 
 fn alone() -> ConfigBuilder {
-    Config::builder().with_local(false)
+    Config::builder().with_local(false).with_mdns(false)
 }
 
 fn beside(dir: &Path) -> ConfigBuilder {
-    Config::builder().with_local_directory(dir)
+    Config::builder().with_local_directory(dir).with_mdns(false)
 }
 
 fn private_dir() -> TempDir {
@@ -137,6 +149,79 @@ async fn converge(count: usize) -> f64 {
     let took = begun.elapsed();
     join_all(nodes.into_iter().map(Network::shutdown)).await;
     took.as_secs_f64()
+}
+
+/// The name of the case with large catalogs.
+const SYNC: &str = "sync-10000-cpu";
+/// The peers in a large catalog.
+const PEERS: u64 = 10_000;
+/// What the summary of one peer takes, about; the twin moves as many bytes.
+const SUMMARY_BYTES: usize = 60;
+
+/// Two nodes that know the same 10,000 peers, and the twin: two connected endpoints.
+struct Catalogs {
+    nodes: [Network; 2],
+    twins: [Endpoint; 2],
+    connection: Connection,
+    answer: Connection,
+}
+
+impl Catalogs {
+    async fn new() -> Self {
+        let name = UniqueId::random();
+        // They would purge those who do not exist.
+        let patient = || alone().with_purge_after(Duration::from_secs(24 * 60 * 60));
+        let nodes = [node(name, patient()).await, node(name, patient()).await];
+        for entry in made_up_entries(name, PEERS, Utc::now()) {
+            assert!(nodes[0].discovery().feed(entry.clone()) && nodes[1].discovery().feed(entry));
+        }
+        let synced = nodes[0].discovery().sync_with(nodes[1].local().addr()).await;
+        synced.expect("the first sync");
+        let twins = [endpoint().await, endpoint().await];
+        let to = EndpointAddr::new(twins[1].id()).with_ip_addr(twins[1].bound_sockets()[0]);
+        let answer = tokio::spawn(answer(twins[1].clone()));
+        let connection = twins[0].connect(to, ALPN).await.expect("a connection");
+        greet(&connection).await;
+        let answer = answer.await.expect("the answer");
+        Self { nodes, twins, connection, answer }
+    }
+
+    /// The processor time that a sync of equal catalogs takes, both ends together.
+    async fn sync(&self) -> f64 {
+        let before = cpu();
+        let to = self.nodes[1].local().addr();
+        self.nodes[0].discovery().sync_with(to).await.expect("a sync");
+        cpu() - before
+    }
+
+    /// The same number of bytes on a stream.
+    async fn twin_sync(&self) -> f64 {
+        let before = cpu();
+        let size = SUMMARY_BYTES * PEERS as usize;
+        let read = async {
+            let mut stream = self.answer.accept_uni().await.expect("a stream");
+            stream.read_to_end(size).await.expect("read").len()
+        };
+        let write = async {
+            let mut stream = self.connection.open_uni().await.expect("a stream");
+            stream.write_all(&vec![1; size]).await.expect("written");
+            stream.finish().expect("finished");
+        };
+        let (read, ()) = tokio::join!(read, write);
+        assert_eq!(read, size);
+        cpu() - before
+    }
+
+    async fn end(self) {
+        join_all(self.nodes.into_iter().map(Network::shutdown)).await;
+        join_all(self.twins.iter().map(Endpoint::close)).await;
+    }
+}
+
+/// The processor time of this process so far, in seconds.
+fn cpu() -> f64 {
+    let time = clock_gettime(ClockId::ProcessCPUTime);
+    time.tv_sec as f64 + time.tv_nsec as f64 / 1e9
 }
 
 /// One byte there and back on a new stream.

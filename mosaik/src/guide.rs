@@ -15,5 +15,9 @@ pub mod tickets {}
 #[doc = include_str!("../docs/testing.md")]
 pub mod testing {}
 
+#[doc = include_str!("../docs/metrics.md")]
+#[cfg(feature = "prometheus")]
+pub mod metrics {}
+
 #[doc = include_str!("../docs/limits.md")]
 pub mod limits {}

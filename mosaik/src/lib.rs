@@ -54,6 +54,7 @@ mod runtime;
 mod schema;
 pub mod streams;
 mod tasks;
+mod telemetry;
 pub mod testing;
 mod ticket;
 pub mod tickets;

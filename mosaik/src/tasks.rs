@@ -9,6 +9,8 @@ use tokio_util::{
 };
 use tracing::Instrument;
 
+use crate::telemetry::spans;
+
 /// The tasks of one owner: they end when it is cancelled, and can be waited for.
 ///
 /// A child is cancelled with its parent, never the other way round; all of a node's tasks are
@@ -46,7 +48,7 @@ impl Tasks {
     where
         F: Future<Output = ()> + Send + 'static,
     {
-        let span = tracing::debug_span!("task", name);
+        let span = tracing::debug_span!(spans::TASK, name);
         self.tracker.spawn(
             async move {
                 if let Err(panic) = AssertUnwindSafe(future).catch_unwind().await {

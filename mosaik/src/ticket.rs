@@ -60,6 +60,11 @@ impl Ticket {
     pub(crate) fn digest(&self) -> TicketDigest {
         TicketDigest { id: self.id(), class: self.class, size: self.data.len() as u64 }
     }
+
+    /// What it counts towards the limit of a peer.
+    pub(crate) fn weight(&self) -> usize {
+        self.data.len().saturating_add(TICKET_OVERHEAD)
+    }
 }
 
 /// The beginnings of class and id.

@@ -6,6 +6,7 @@
 
 mod discovery;
 mod macros;
+mod metrics;
 mod network;
 mod streams;
 mod tickets;

@@ -108,7 +108,7 @@ pub fn lone(network: &str) -> NetworkBuilder {
     Network::builder(network)
         .offline()
         .bind(loopback)
-        .with_discovery(Config::builder().with_local(false))
+        .with_discovery(Config::builder().with_local(false).with_mdns(false))
 }
 
 /// Nodes on loopback that all know each other.

@@ -65,6 +65,11 @@ impl NodeProcess {
         self.lines.recv_timeout(scaled(secs(30))).expect("the test node prints a line")
     }
 
+    /// The next line if the node prints one within this time.
+    pub fn line_within(&self, limit: std::time::Duration) -> Option<String> {
+        self.lines.recv_timeout(scaled(limit)).ok()
+    }
+
     /// Tells the node something.
     ///
     /// # Panics

@@ -110,6 +110,11 @@ impl Figures {
         if self.quick { Duration::from_millis(700) } else { Duration::from_secs(3) }
     }
 
+    /// Whether the case of this name is asked for.
+    pub fn wants(&self, name: &str) -> bool {
+        self.filter.as_ref().is_none_or(|filter| name.contains(filter))
+    }
+
     /// Measures a case and its twin by turns and prints the line.
     pub async fn compare<O, T>(
         &mut self,
@@ -122,7 +127,7 @@ impl Figures {
         O: Future<Output = f64>,
         T: Future<Output = f64>,
     {
-        if self.filter.as_ref().is_some_and(|filter| !name.contains(filter)) {
+        if !self.wants(name) {
             return;
         }
         let span = self.span();

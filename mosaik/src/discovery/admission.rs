@@ -140,6 +140,7 @@ fn encode<T: Serialize>(section: &T) -> Bytes {
 }
 
 fn decode<T: DeserializeOwned>(section: &[u8]) -> Result<T, CloseReason> {
+    // Fields beyond those known are those of a later version.
     schema::decode_prefix(section).map_err(|_| CloseReason::ProtocolViolation)
 }
 

@@ -21,6 +21,7 @@ mod event;
 mod gate;
 mod gossip;
 mod incarnation;
+mod meter;
 mod neighbors;
 mod node_ticket;
 mod peer_info;
@@ -29,6 +30,7 @@ mod questions;
 mod reach;
 mod refusal;
 mod rtt;
+mod samples;
 mod shared;
 mod skew;
 mod sources;
@@ -61,6 +63,8 @@ pub(crate) use gate::Gate;
 pub use node_ticket::{NodeTicket, NodeTicketError};
 pub use peer_info::PeerInfo;
 pub use refusal::{Refusal, Refusals};
+#[doc(hidden)]
+pub use samples::made_up_entries;
 pub use skew::ClockSkew;
 pub use version::PeerEntryVersion;
 
@@ -70,6 +74,7 @@ use crate::{
     many::IntoIterOrSingle,
     random::Random,
     tasks::Tasks,
+    telemetry::Metered,
     ticket::{Denial, Ticket, TicketClass},
     transport::{StreamKind, Transport},
 };
@@ -148,11 +153,15 @@ impl Discovery {
         let worker =
             Worker::new(reach.clone(), &config, random.clone(), tasks.clone(), inbound_sender);
         tasks.spawn("discovery.worker", worker.run(inputs));
-        run_sources(&reach, &config, &random, &tasks);
         let (config, probes) = (Arc::new(config), Probes::default());
         let probing = rtt::run(reach.clone(), probes.clone(), config.clone(), random);
         tasks.spawn("discovery.rtt", probing);
         Ok(Self { reach, tasks, config, probes })
+    }
+
+    /// Begins to look for peers; to be called once the transport admits them.
+    pub(crate) fn look_for_peers(&self, random: &Random) {
+        run_sources(&self.reach, &self.config, random, &self.tasks);
     }
 
     /// Dials these nodes and joins the network through them: connects, exchanges catalogs, and
@@ -301,6 +310,11 @@ impl Discovery {
     /// What was not believed, counted by reason since the node started.
     pub fn refusals(&self) -> &Refusals {
         self.shared().refusals()
+    }
+
+    /// What is counted here, for the node's metrics.
+    pub(crate) fn meter(&self) -> Arc<dyn Metered> {
+        Arc::new(meter::Meter(self.shared().clone()))
     }
 
     /// Says that this node produces a stream; visible in its catalog at return, then announced.

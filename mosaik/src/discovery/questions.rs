@@ -1,6 +1,6 @@
 //! What a node can ask its peers, or has measured of them.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use iroh::EndpointAddr;
 use tokio::sync::watch;
@@ -13,7 +13,7 @@ use super::{
     skew::ClockSkew,
 };
 use crate::{
-    id::{PeerId, UniqueId},
+    id::{PeerId, StreamId, UniqueId},
     transport::DialError,
 };
 
@@ -77,6 +77,11 @@ impl Discovery {
     /// also logged, once for each peer in an hour.
     pub fn clock_skew(&self) -> watch::Receiver<Option<ClockSkew>> {
         self.shared().clock_skew()
+    }
+
+    /// The streams that something on this node consumes.
+    pub(crate) fn followed_streams(&self) -> BTreeSet<StreamId> {
+        self.shared().followed_streams()
     }
 
     /// Whether a peer at this distance is not to be used.

@@ -36,10 +36,13 @@ pub enum Refusal {
     /// The catalog is full.
     #[error("no room left")]
     Full,
+    /// A message of a kind that this version does not know.
+    #[error("of a later version")]
+    Unknown,
 }
 
 impl Refusal {
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 10] = [
         Self::Malformed,
         Self::Forged,
         Self::Stale,
@@ -49,6 +52,7 @@ impl Refusal {
         Self::OwnId,
         Self::Flooded,
         Self::Full,
+        Self::Unknown,
     ];
 }
 
@@ -98,6 +102,6 @@ mod tests {
         for (times, (_, count)) in refusals.iter().enumerate() {
             assert_eq!(count, times as u64);
         }
-        assert_eq!(refusals.total(), 36);
+        assert_eq!(refusals.total(), 45);
     }
 }

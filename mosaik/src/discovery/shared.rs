@@ -4,6 +4,7 @@
 mod tickets;
 
 use std::{
+    collections::BTreeSet,
     fmt,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -34,6 +35,7 @@ use super::{
     error::Error,
     event::Event,
     gate::Gate,
+    meter::Counts,
     refusal::{Refusal, Refusals},
     skew::{ClockSkew, Skews},
     version::{PeerEntryVersion, date, micros, span_micros},
@@ -75,6 +77,7 @@ pub(super) struct Shared {
     catalog: watch::Sender<Catalog>,
     events: broadcast::Sender<Event>,
     refusals: Arc<Refusals>,
+    pub(super) counts: Counts,
     /// A sync has been completed since this node last was without neighbours: it knows what its
     /// part of the network knows.
     established: AtomicBool,
@@ -131,6 +134,7 @@ impl Shared {
             }),
             events: broadcast::Sender::new(config.events_backlog),
             refusals: Arc::default(),
+            counts: Counts::default(),
             established: AtomicBool::new(false),
             edited: Notify::new(),
             wanted: Notify::new(),
@@ -200,6 +204,7 @@ impl Shared {
             }
             if events == Events::Told {
                 for event in &effects.events {
+                    self.counts.told(event);
                     // Nobody listening is fine.
                     let _ = self.events.send(event.clone());
                 }
@@ -284,6 +289,10 @@ impl Shared {
     pub(super) fn used_peers(&self) -> Vec<EndpointAddr> {
         let Guarded { state, index, .. } = &*self.lock();
         state.used_peers(index)
+    }
+
+    pub(super) fn followed_streams(&self) -> BTreeSet<StreamId> {
+        self.lock().index.followed()
     }
 
     pub(super) fn superseded(&self) -> &CancellationToken {

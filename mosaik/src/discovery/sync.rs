@@ -6,18 +6,21 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use tokio::time::timeout;
 
 use super::{
     catalog::{Merged, Summary, SyncItem, Want},
+    refusal::Refusal,
     shared::Shared,
 };
 use crate::{
     id::PeerId,
+    schema,
     transport::{
         CloseReason, Link, MessageError, MessageReader, MessageWriter, OpenError, RecvStream,
-        SendStream, StreamKind,
+        SendStream, StreamKind, decode_message,
     },
 };
 
@@ -37,7 +40,8 @@ const MAX_TIME: Duration = Duration::from_secs(60);
 #[derive(Debug, Serialize, Deserialize)]
 enum Page {
     Summary(Vec<Summary>),
-    Items(Vec<SyncItem>),
+    /// Each encoded by itself, so that later versions can append to them and have more kinds.
+    Items(Vec<Bytes>),
     Wants(Vec<Want>),
     /// The end of a turn.
     End,
@@ -105,6 +109,13 @@ struct Turn {
     items: usize,
 }
 
+impl Turn {
+    fn check(&self) -> Result<(), SyncError> {
+        let all = self.summary.len() + self.wants.len() + self.items;
+        if all > MAX_ITEMS { Err(SyncError::TooMuch) } else { Ok(()) }
+    }
+}
+
 impl<'a> Exchange<'a> {
     fn new(shared: &'a Shared, peer: PeerId, send: SendStream, recv: RecvStream) -> Self {
         Self {
@@ -164,11 +175,12 @@ impl<'a> Exchange<'a> {
         let mut page = Vec::new();
         let mut weight = 0;
         for item in items {
-            if weight > 0 && weight + item.weight() > PAGE_BYTES {
+            let item = schema::encode(&item).map_err(|_| MessageError::Encoding)?;
+            if weight > 0 && weight + item.len() > PAGE_BYTES {
                 self.writer.send(&Page::Items(std::mem::take(&mut page))).await?;
                 weight = 0;
             }
-            weight += item.weight();
+            weight += item.len();
             page.push(item);
         }
         if !page.is_empty() {
@@ -182,7 +194,13 @@ impl<'a> Exchange<'a> {
     }
 
     /// Merges what came. If it is refused, that is counted; the rest of the page still counts.
-    fn take(&mut self, item: SyncItem) {
+    fn take(&mut self, item: &[u8]) {
+        let item = match decode_message(item) {
+            Ok(item) => item,
+            // Of a later version, which has other ways to tell who does not understand it.
+            Err(MessageError::Unknown) => return,
+            Err(_) => return self.shared.refusals().count(Refusal::Malformed),
+        };
         let entry_of = match &item {
             SyncItem::Entry(entry) => entry.peer(),
             SyncItem::Beat(_) | SyncItem::Departure(_) => None,
@@ -197,6 +215,7 @@ impl<'a> Exchange<'a> {
 
     fn end(self) -> Learned {
         self.shared.set_established(true);
+        self.shared.counts.synced();
         self.learned.unwrap_or_default()
     }
 
@@ -204,20 +223,27 @@ impl<'a> Exchange<'a> {
     async fn hear(&mut self) -> Result<Turn, SyncError> {
         let mut turn = Turn::default();
         loop {
-            match self.reader.next().await?.ok_or(SyncError::OutOfTurn)? {
+            let page = match self.reader.next().await {
+                // Of a later version: skipped, as often as there could be pages.
+                Err(MessageError::Unknown) => {
+                    turn.items += 1;
+                    turn.check()?;
+                    continue;
+                }
+                page => page?.ok_or(SyncError::OutOfTurn)?,
+            };
+            match page {
                 Page::Summary(page) => turn.summary.extend(page),
                 Page::Wants(page) => turn.wants.extend(page),
                 Page::Items(page) => {
                     turn.items += page.len();
-                    page.into_iter().for_each(|item| self.take(item));
+                    page.iter().for_each(|item| self.take(item));
                     // Verifying a page takes a millisecond or more.
                     tokio::task::yield_now().await;
                 }
                 Page::End => return Ok(turn),
             }
-            if turn.summary.len() + turn.wants.len() + turn.items > MAX_ITEMS {
-                return Err(SyncError::TooMuch);
-            }
+            turn.check()?;
         }
     }
 }

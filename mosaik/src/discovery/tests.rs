@@ -127,6 +127,7 @@ impl World {
         .unwrap();
         transport.set_admission(Arc::new(Hello(discovery.hello())));
         transport.listen();
+        discovery.look_for_peers(&Random::from_seed(0));
         Node { discovery, transport, tasks, transport_tasks, key }
     }
 

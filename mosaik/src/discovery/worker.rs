@@ -176,6 +176,7 @@ impl Worker {
             }
             self.tick();
             self.carry_out();
+            self.shared.counts.neighbors(self.overlay.neighbors().len());
         }
     }
 

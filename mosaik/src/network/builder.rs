@@ -13,6 +13,8 @@ use super::{
     local::LocalNode,
     simulated::Simulated,
 };
+#[cfg(feature = "prometheus")]
+use crate::telemetry::Exporter;
 use crate::{
     clock::Clock,
     discovery::{self, Discovery, DiscoveryParts},
@@ -20,6 +22,7 @@ use crate::{
     random::Random,
     streams::{self, Streams, StreamsParts},
     tasks::Tasks,
+    telemetry::Sampler,
     tickets::TicketValidator,
     transport::{self, CloseReason, Options, Parts, Transport, sim::SimNet},
 };
@@ -124,6 +127,26 @@ impl NetworkBuilder {
         self
     }
 
+    /// Serves metrics for Prometheus at this address, by HTTP: `/metrics`, and beside it `/healthz`
+    /// and `/readyz`. Default: nowhere.
+    ///
+    /// Networks of one process that are given the same address share it, and `/metrics` shows all
+    /// networks of the process. Port 0 means a random one, see [`Network::prometheus_addr`]. There
+    /// is no authentication: choose an address that only those reach who may know.
+    ///
+    /// ```
+    /// # fn example() -> Result<(), std::net::AddrParseError> {
+    /// # use mosaik::Network;
+    /// let builder = Network::builder("my-app").with_prometheus_addr("127.0.0.1:9000".parse()?);
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[cfg(feature = "prometheus")]
+    pub fn with_prometheus_addr(mut self, address: SocketAddr) -> Self {
+        self.config.prometheus_addr = Some(address);
+        self
+    }
+
     /// What has been gathered so far.
     #[must_use]
     pub fn config(&self) -> &NetworkConfig {
@@ -170,7 +193,10 @@ impl NetworkBuilder {
             sim.as_ref().map_or_else(Random::from_system, |sim| sim.net().random().clone());
         let secret_key = secret_key(&config, data_dir.as_ref(), &random)?;
         let clock = sim.as_ref().map_or_else(Clock::system, Simulated::clock);
-        let tasks = Tasks::new();
+        let (tasks, leaving) = (Tasks::new(), Tasks::new());
+        #[cfg(feature = "prometheus")]
+        let exporter = exporter(&config, &network_id, &leaving)?;
+        let (mut sampler, telemetry) = Sampler::new(&network_id);
         let now = u64::try_from(clock.now().timestamp_micros()).unwrap_or(0);
         let parts = Parts {
             network: network_id,
@@ -209,23 +235,55 @@ impl NetworkBuilder {
             transport: transport.clone(),
             discovery: discovery.clone(),
             tasks: stream_tasks.clone(),
-            random,
+            random: random.clone(),
             config: streams_config,
             local: secret_key.public(),
             network_id,
+            telemetry,
         });
         if !config.ticket_validators.is_empty() {
             watch_gate(&tasks, &discovery, &transport);
         }
         transport.listen();
-        let leaving = Tasks::new();
+        discovery.look_for_peers(&random);
         say_goodbye(&tasks, &leaving, stream_tasks, discovery.clone(), transport.clone(), data_dir);
+        if sim.is_none() {
+            sampler.add(transport.meter());
+            sampler.add(discovery.meter());
+            tasks.spawn("telemetry.sampler", sampler.run());
+        }
+        #[cfg(feature = "prometheus")]
+        let prometheus_addr = exporter.map(|exporter| exporter.serve(&tasks));
         let again = again.map(|builder| builder.with_secret_key(secret_key.clone()));
         let sim = sim.zip(again).map(|(sim, builder)| sim.built_by(builder));
         let local = LocalNode::new(network_id, secret_key, transport);
         tracing::info!(node = %local.id().fmt_short(), "the node is up");
-        Ok(Network { local, discovery, streams, tasks, leaving, sim })
+        Ok(Network {
+            local,
+            discovery,
+            streams,
+            tasks,
+            leaving,
+            sim,
+            #[cfg(feature = "prometheus")]
+            prometheus_addr,
+        })
     }
+}
+
+/// Takes the address for metrics, if there is to be one.
+#[cfg(feature = "prometheus")]
+fn exporter(
+    config: &NetworkConfig,
+    network_id: &NetworkId,
+    leaving: &Tasks,
+) -> Result<Option<Exporter>, Error> {
+    let open = |address| {
+        Exporter::open(address, network_id, leaving.token().clone()).map_err(|error| {
+            Error::Prometheus(format!("{address}: {error}; choose a free address"))
+        })
+    };
+    config.prometheus_addr.map(open).transpose()
 }
 
 /// Spawns the task that ends the node once it is told to leave: streams first, then the other

@@ -31,6 +31,9 @@ pub struct NetworkConfig {
     pub discovery: discovery::ConfigBuilder,
     /// How streams behave unless a builder says otherwise.
     pub streams: streams::ConfigBuilder,
+    /// Where metrics are served for Prometheus. None by default: nowhere.
+    #[cfg(feature = "prometheus")]
+    pub prometheus_addr: Option<SocketAddr>,
     /// Times and limits of connections.
     pub transport: transport::Config,
 }
@@ -48,6 +51,8 @@ impl Default for NetworkConfig {
             ticket_validators: Vec::new(),
             discovery: discovery::ConfigBuilder::default(),
             streams: streams::ConfigBuilder::default(),
+            #[cfg(feature = "prometheus")]
+            prometheus_addr: None,
             transport: transport::Config::default(),
         }
     }

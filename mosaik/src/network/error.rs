@@ -25,6 +25,11 @@ pub enum Error {
     /// Discovery could not be started.
     #[error("discovery: {0}")]
     Discovery(#[from] discovery::Error),
+    /// The address for metrics cannot be served, most often because another process has it: choose
+    /// a free one, or port 0.
+    #[cfg(feature = "prometheus")]
+    #[error("metrics cannot be served: {0}")]
+    Prometheus(String),
     /// The data directory is used by another running node: give each node its own.
     #[error("the data directory {} is used by another node", path.display())]
     DataDirInUse {

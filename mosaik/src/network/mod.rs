@@ -7,6 +7,7 @@ mod error;
 mod identity;
 mod local;
 mod simulated;
+mod topology;
 
 use std::fmt;
 
@@ -18,6 +19,7 @@ pub use self::{
     config::NetworkConfig,
     error::{Error, NetworkError},
     local::LocalNode,
+    topology::{Flow, NodeRoles, Topology},
 };
 pub use crate::transport::{BindError, CloseReason, Config as TransportConfig};
 
@@ -51,6 +53,8 @@ pub struct Network {
     /// Cancelled to begin the goodbye.
     leaving: Tasks,
     sim: Option<Simulated>,
+    #[cfg(feature = "prometheus")]
+    prometheus_addr: Option<std::net::SocketAddr>,
 }
 
 impl Network {
@@ -97,6 +101,14 @@ impl Network {
         &self.streams
     }
 
+    /// Where metrics are served, if [`NetworkBuilder::with_prometheus_addr`] asked for that; with the
+    /// port that was chosen if that was 0.
+    #[cfg(feature = "prometheus")]
+    #[must_use]
+    pub fn prometheus_addr(&self) -> Option<std::net::SocketAddr> {
+        self.prometheus_addr
+    }
+
     /// Leaves the network: ends everything that was created from this node, tells the other nodes,
     /// and returns when no task of it is left. Takes a few milliseconds, and about a second at most.
     ///
@@ -112,10 +124,11 @@ impl Network {
     /// [`Error::Superseded`] if it has stopped by itself, because another node with the same key has
     /// started later. Everything that was created from the network has ended then.
     pub fn closed(&self) -> impl Future<Output = Result<(), Error>> + Send + 'static + use<> {
-        let stopped = self.tasks.token().clone();
+        let tasks = self.tasks.clone();
         let superseded = self.discovery.superseded().clone();
         async move {
-            stopped.cancelled().await;
+            tasks.token().cancelled().await;
+            tasks.ended().await;
             if superseded.is_cancelled() { Err(Error::Superseded) } else { Ok(()) }
         }
     }

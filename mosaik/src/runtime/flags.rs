@@ -53,9 +53,28 @@ pub(crate) struct Flags {
     )]
     pub(crate) offline: Option<bool>,
 
+    /// Whether nodes on the same LAN find each other by multicast; `--mdns=false` sends none [env:
+    /// MOSAIK_MDNS=false]
+    #[cfg(feature = "mdns")]
+    #[arg(
+        long,
+        id = "mosaik-mdns",
+        value_name = "BOOL",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true"
+    )]
+    pub(crate) mdns: Option<bool>,
+
     /// Directory that keeps this node's key between runs [env: MOSAIK_DATA_DIR]
     #[arg(long, id = "mosaik-data-dir", value_name = "DIR")]
     pub(crate) data_dir: Option<PathBuf>,
+
+    /// Address at which metrics are served for Prometheus, with /healthz and /readyz [env:
+    /// MOSAIK_PROMETHEUS_ADDR]
+    #[cfg(feature = "prometheus")]
+    #[arg(long, id = "mosaik-prometheus-addr", value_name = "ADDR")]
+    pub(crate) prometheus_addr: Option<SocketAddr>,
 
     /// Log more: -v debug, -vv trace [env: MOSAIK_LOG=filter]
     #[arg(short = 'v', long, id = "mosaik-verbose", action = ArgAction::Count)]

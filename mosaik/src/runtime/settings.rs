@@ -29,7 +29,11 @@ pub(crate) struct Settings {
     pub(crate) advertise: Vec<SocketAddr>,
     pub(crate) tags: Vec<Tag>,
     pub(crate) offline: bool,
+    #[cfg(feature = "mdns")]
+    pub(crate) mdns: bool,
     pub(crate) data_dir: Option<PathBuf>,
+    #[cfg(feature = "prometheus")]
+    pub(crate) prometheus_addr: Option<SocketAddr>,
     /// What is logged, in the syntax of tracing's `EnvFilter`.
     pub(crate) log: String,
 }
@@ -86,7 +90,17 @@ impl Settings {
                 Some(offline) => offline,
                 None => env.flag("MOSAIK_OFFLINE")?.unwrap_or(program.offline),
             },
+            #[cfg(feature = "mdns")]
+            mdns: match flags.mdns {
+                Some(mdns) => mdns,
+                None => env.flag("MOSAIK_MDNS")?.unwrap_or(true),
+            },
             data_dir: flags.data_dir.or(env.path("MOSAIK_DATA_DIR")).or(program.data_dir.clone()),
+            #[cfg(feature = "prometheus")]
+            prometheus_addr: match flags.prometheus_addr {
+                Some(address) => Some(address),
+                None => env.value("MOSAIK_PROMETHEUS_ADDR", "socket address")?,
+            },
             log: match (flags.verbose, env.text("MOSAIK_LOG")?.or(env.text("RUST_LOG")?)) {
                 (0, Some(filter)) => filter,
                 (0, None) => program.log.map_or_else(|| log_filter(0), str::to_owned),
@@ -101,6 +115,8 @@ impl Settings {
     pub(super) async fn build(self) -> Result<Network, NetworkError> {
         let discovery =
             discovery::Config::builder().with_tags(self.tags).with_bootstrap(self.bootstrap);
+        #[cfg(feature = "mdns")]
+        let discovery = discovery.with_mdns(self.mdns);
         let mut builder = Network::builder(self.network.as_str()).with_discovery(discovery);
         if let Some(secret) = self.network_secret {
             builder = builder.secret(secret);
@@ -113,6 +129,10 @@ impl Settings {
         }
         if self.offline {
             builder = builder.offline();
+        }
+        #[cfg(feature = "prometheus")]
+        if let Some(address) = self.prometheus_addr {
+            builder = builder.with_prometheus_addr(address);
         }
         builder = self.bind.into_iter().fold(builder, network::NetworkBuilder::bind);
         builder = self.advertise.into_iter().fold(builder, network::NetworkBuilder::advertise);
@@ -181,6 +201,19 @@ impl<F: Fn(&str) -> Option<OsString>> Env<F> {
                 part.parse().map_err(|_| SettingsError::Value { name, value, expected })
             })
             .collect()
+    }
+
+    #[cfg(feature = "prometheus")]
+    fn value<T: FromStr>(
+        &self,
+        name: &'static str,
+        expected: &'static str,
+    ) -> Result<Option<T>, SettingsError> {
+        let Some(value) = self.text(name)? else { return Ok(None) };
+        match value.parse() {
+            Ok(parsed) => Ok(Some(parsed)),
+            Err(_) => Err(SettingsError::Value { name, value, expected }),
+        }
     }
 
     fn flag(&self, name: &'static str) -> Result<Option<bool>, SettingsError> {
@@ -332,6 +365,18 @@ mod tests {
         assert!(!format!("{settings:?}").contains("from the file"));
     }
 
+    #[cfg(feature = "mdns")]
+    #[test]
+    fn multicast_can_be_turned_off() {
+        let mdns = |flag, env: &[(&str, &str)]| {
+            resolve(Flags { mdns: flag, ..Flags::default() }, env).unwrap().mdns
+        };
+        assert!(mdns(None, &[]));
+        assert!(!mdns(None, &[("MOSAIK_MDNS", "false")]));
+        assert!(mdns(Some(true), &[("MOSAIK_MDNS", "false")]));
+        assert!(!mdns(Some(false), &[]));
+    }
+
     #[test]
     fn a_key_is_64_hex_digits() {
         let key = SecretKey::from_bytes(&[7; 32]);
@@ -345,6 +390,20 @@ mod tests {
         assert!(matches!(error, SettingsError::SecretKey(_)), "{error}");
         let error = resolve(flags(Path::new("/nowhere/key")), &[]).unwrap_err();
         assert!(matches!(error, SettingsError::SecretKey(_)), "{error}");
+    }
+
+    #[cfg(feature = "prometheus")]
+    #[test]
+    fn the_flag_for_metrics_wins_over_the_environment() {
+        let addr = |text: &str| text.parse::<SocketAddr>().ok();
+        let env = [("MOSAIK_PROMETHEUS_ADDR", "[::1]:9100")];
+        assert_eq!(resolve(Flags::default(), &[]).unwrap().prometheus_addr, None);
+        let from_env = resolve(Flags::default(), &env).unwrap();
+        assert_eq!(from_env.prometheus_addr, addr("[::1]:9100"));
+        let flags = Flags { prometheus_addr: addr("127.0.0.1:9000"), ..Flags::default() };
+        assert_eq!(resolve(flags, &env).unwrap().prometheus_addr, addr("127.0.0.1:9000"));
+        let error = resolve(Flags::default(), &[("MOSAIK_PROMETHEUS_ADDR", "9000")]).unwrap_err();
+        assert!(error.to_string().ends_with("`9000`, which is no socket address"), "{error}");
     }
 
     #[test]

@@ -140,3 +140,64 @@ async fn serve<N: MainNetwork, Fut: Future>(
     }
     Ok(outcome)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{io::Write, thread, time::Instant};
+
+    use tokio_util::sync::CancellationToken;
+
+    use super::*;
+    use crate::{discovery, discovery::Bootstrap};
+
+    /// A program that runs until it is told to end.
+    fn run_until(
+        end: &CancellationToken,
+        key: &std::path::Path,
+        meeting: Bootstrap,
+    ) -> thread::JoinHandle<Result<(), StartError>> {
+        let end = end.clone();
+        let flags = Flags {
+            secret_key_file: Some(key.to_owned()),
+            bind: vec!["127.0.0.1:0".parse().unwrap()],
+            bootstrap: vec![meeting],
+            ..Flags::default()
+        };
+        thread::spawn(move || {
+            let program = Program::new("superseded-program").offline(true).log("off");
+            let body = |network: Network| async move {
+                end.cancelled().await;
+                drop(network);
+            };
+            start(&program, flags, body).map(drop)
+        })
+    }
+
+    #[test]
+    fn a_program_ends_with_an_error_when_a_twin_takes_its_place() {
+        let mut key = tempfile::NamedTempFile::new().unwrap();
+        writeln!(key, "{}", "5a".repeat(32)).unwrap();
+        let runtime = Runtime::new().unwrap();
+        let meeting = Network::builder("superseded-program")
+            .offline()
+            .bind("127.0.0.1:0".parse().unwrap())
+            .with_discovery(discovery::Config::builder().with_local(false));
+        let meeting = runtime.block_on(meeting.build()).unwrap();
+        let end = CancellationToken::new();
+        let program = || run_until(&end, key.path(), meeting.local().addr().into());
+        let programs = [program(), program()];
+        let begun = Instant::now();
+        while programs.iter().all(|program| !program.is_finished()) {
+            assert!(begun.elapsed() < Duration::from_secs(60), "both go on");
+            thread::sleep(Duration::from_millis(10));
+        }
+        end.cancel();
+        let ends = programs.map(|program| program.join().unwrap());
+        let errors: Vec<_> = ends.into_iter().filter_map(Result::err).collect();
+        assert!(
+            matches!(errors[..], [StartError::Stopped(NetworkError::Superseded)]),
+            "{errors:?}"
+        );
+        runtime.block_on(meeting.shutdown());
+    }
+}

@@ -190,11 +190,13 @@ impl Splitter {
         &mut self.chunks
     }
 
-    /// So many chunks were put into [`Splitter::room`].
-    pub(super) fn filled(&mut self, chunks: usize) {
+    /// So many chunks were put into [`Splitter::room`]; tells how many of them are shorter than
+    /// that.
+    pub(super) fn filled(&mut self, chunks: usize, short: usize) -> usize {
         self.filled = chunks.min(self.chunks.len());
         self.current = 0;
         self.offset = 0;
+        self.chunks[..self.filled].iter().filter(|chunk| chunk.len() < short).count()
     }
 
     /// The next whole frame; `None` when more must be read first.
@@ -300,7 +302,7 @@ mod tests {
                 *slot = Bytes::from(chunk.clone());
                 filled += 1;
             }
-            splitter.filled(filled);
+            splitter.filled(filled, 0);
             while let Some(item) = splitter.next()? {
                 out.push(match item {
                     Item::Datum(frame) => frame.to_vec(),

@@ -50,6 +50,7 @@ mod def;
 mod eligible;
 mod error;
 mod frames;
+mod meter;
 pub mod producer;
 mod protocol;
 mod registry;
@@ -86,10 +87,11 @@ pub use self::{
 pub use crate::schema::Difference as SchemaDifference;
 use crate::{
     discovery::Discovery,
-    id::{NetworkId, PeerId},
+    id::{NetworkId, PeerId, StreamId},
     random::Random,
     schema::Datum,
     tasks::Tasks,
+    telemetry::Meters,
     transport::{StreamKind, Transport},
 };
 
@@ -105,6 +107,7 @@ pub(crate) struct StreamsParts {
     pub(crate) config: Config,
     pub(crate) local: PeerId,
     pub(crate) network_id: NetworkId,
+    pub(crate) telemetry: Meters,
 }
 
 /// The streams of a node: where producers and consumers are opened. Cheap to clone.
@@ -122,20 +125,31 @@ struct Inner {
     config: Config,
     network_id: NetworkId,
     registry: Arc<Registry>,
+    telemetry: Meters,
 }
 
 impl Streams {
     /// Begins to answer subscriptions.
     pub(crate) fn start(parts: StreamsParts) -> Self {
-        let StreamsParts { transport, discovery, tasks, random, config, local, network_id } = parts;
-        let registry =
-            Arc::new(Registry::new(discovery.clone(), local, random.clone(), tasks.clone()));
+        let StreamsParts { transport, discovery, tasks, random, config, local, .. } = parts;
+        let (network_id, telemetry) = (parts.network_id, parts.telemetry);
+        let (found, of) = (discovery.clone(), random.clone());
+        let registry = Arc::new(Registry::new(found, local, of, tasks.clone(), telemetry.clone()));
         // The transport keeps its handlers for good: they must not hold what holds the transport.
         let known = Arc::downgrade(&registry);
         transport.serve(StreamKind::Subscribe, move |link, send, recv| {
             serve::answer(known.clone(), link, send, recv)
         });
-        Self(Arc::new(Inner { transport, discovery, tasks, random, config, network_id, registry }))
+        Self(Arc::new(Inner {
+            transport,
+            discovery,
+            tasks,
+            random,
+            config,
+            network_id,
+            registry,
+            telemetry,
+        }))
     }
 
     /// Produces the stream of a type. If this node does so already, the producer is the same one;
@@ -180,6 +194,11 @@ impl Streams {
         consumer::Builder::new(self).of_datum(stream.stream_id)
     }
 
+    /// Who consumes what is produced here.
+    pub(crate) fn consumers_of_all(&self) -> Vec<(StreamId, PeerId)> {
+        self.0.registry.consumers()
+    }
+
     fn network_id(&self) -> NetworkId {
         self.0.network_id
     }
@@ -206,6 +225,7 @@ impl Streams {
             inner.discovery.clone(),
             inner.random.clone(),
             &inner.tasks,
+            &inner.telemetry,
         )
     }
 }

@@ -10,6 +10,7 @@ use std::{
 
 use super::{
     codec::Codec,
+    meter::Unserved,
     producer::{BuilderError, Core, Handle, Producer, ProducerConfig, Undelivered, Worker},
 };
 use crate::{
@@ -17,6 +18,7 @@ use crate::{
     id::{PeerId, StreamId},
     random::Random,
     tasks::Tasks,
+    telemetry::Meters,
 };
 
 pub(super) struct Registry {
@@ -25,6 +27,9 @@ pub(super) struct Registry {
     local: PeerId,
     random: Random,
     tasks: Tasks,
+    telemetry: Meters,
+    /// Of subscriptions that no producer answers for.
+    pub(super) unserved: Arc<Unserved>,
 }
 
 #[derive(Debug, Default)]
@@ -73,8 +78,16 @@ impl fmt::Debug for Registry {
 }
 
 impl Registry {
-    pub(super) fn new(discovery: Discovery, local: PeerId, random: Random, tasks: Tasks) -> Self {
-        Self { producers: Mutex::default(), discovery, local, random, tasks }
+    pub(super) fn new(
+        discovery: Discovery,
+        local: PeerId,
+        random: Random,
+        tasks: Tasks,
+        telemetry: Meters,
+    ) -> Self {
+        let unserved = Arc::<Unserved>::default();
+        telemetry.add(unserved.clone());
+        Self { producers: Mutex::default(), discovery, local, random, tasks, telemetry, unserved }
     }
 
     fn lock(&self) -> MutexGuard<'_, Producers> {
@@ -86,6 +99,15 @@ impl Registry {
         let handle = self.lock().by_stream.get(stream)?.handle.upgrade()?;
         // Dropped without the lock: it may be the last one meanwhile.
         Some(handle.core().clone())
+    }
+
+    /// The consumers of all streams that are produced here.
+    pub(super) fn consumers(&self) -> Vec<(StreamId, PeerId)> {
+        // Handles are dropped without the lock: each may be the last one meanwhile.
+        let handles: Vec<_> = self.lock().by_stream.values().map(|it| it.handle.clone()).collect();
+        let handles = handles.iter().filter_map(Weak::upgrade);
+        let channels = handles.flat_map(|handle| handle.channels());
+        channels.map(|channel| (*channel.stream_id(), *channel.consumer_id())).collect()
     }
 
     /// A peer, as producers judge it; none if it is not in the catalog.
@@ -146,6 +168,7 @@ impl Registry {
             undelivered,
         );
         let handle = Arc::new(handle);
+        self.telemetry.add(handle.core().meter.clone());
         let registered = Registered {
             number,
             handle: Arc::downgrade(&handle),

@@ -33,6 +33,9 @@ pub(super) async fn answer(
         Ok(Ok(Some(request))) => request,
         Ok(Err(error)) if error.is_violation() => {
             tracing::debug!(peer = %link.peer(), %error, "not a subscription");
+            if let Some(registry) = registry.upgrade() {
+                registry.unserved.rejected(CloseReason::ProtocolViolation);
+            }
             writer.reset(CloseReason::ProtocolViolation);
             return reader.stop(CloseReason::ProtocolViolation);
         }
@@ -45,6 +48,9 @@ pub(super) async fn answer(
     let admitted = read_request(&request).and_then(|request| {
         admit(&registry, &link, &request).map(|(core, peer)| (core, peer, request))
     });
+    if let (Err(reason), Some(registry)) = (&admitted, registry.upgrade()) {
+        registry.unserved.rejected(*reason);
+    }
     // Nothing here may keep the streams of a node alive that is shutting down.
     drop(registry);
     let subscriber = Subscriber { link, writer, reader };

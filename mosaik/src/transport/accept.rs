@@ -24,6 +24,7 @@ impl Transport {
             while let Some(incoming) = transport.0.endpoint.accept().await {
                 let Ok(slot) = slots.clone().try_acquire_owned() else {
                     incoming.refuse();
+                    transport.0.counts.refused(CloseReason::NoCapacity);
                     continue;
                 };
                 let stranger = transport.clone();
@@ -31,7 +32,12 @@ impl Transport {
                     let begun = Instant::now();
                     let established =
                         timeout(stranger.0.config.hello_timeout, incoming.establish());
-                    let Ok(Some((lane, connection))) = established.await else { return };
+                    let (lane, connection) = match established.await {
+                        Ok(Some(established)) => established,
+                        Ok(None) => return stranger.0.counts.refused(CloseReason::Failed),
+                        Err(_) => return stranger.0.counts.refused(CloseReason::Timeout),
+                    };
+                    stranger.0.counts.opened();
                     match lane {
                         Lane::Control => stranger.welcome(connection, begun, slot).await,
                         Lane::Bulk => stranger.accept_bulk(connection, slot).await,
@@ -52,7 +58,7 @@ impl Transport {
                 drop(slot);
                 session.run().await;
             }
-            Err(reason) => connection.close(reason),
+            Err(reason) => self.turn_away(&connection, reason),
         }
     }
 
@@ -69,8 +75,13 @@ impl Transport {
                 confirm.finish();
                 link.serve_bulk(connection).await;
             }
-            None => connection.close(CloseReason::ProtocolViolation),
+            None => self.turn_away(&connection, CloseReason::ProtocolViolation),
         }
+    }
+
+    fn turn_away(&self, connection: &Connection, reason: CloseReason) {
+        self.0.counts.refused(reason);
+        connection.close(reason);
     }
 }
 

@@ -43,7 +43,8 @@ macro_rules! codes {
                 }
             }
 
-            fn name(self) -> &'static str {
+            /// The name in this table.
+            pub(crate) fn name(self) -> &'static str {
                 match self {
                     $(Self::$name => stringify!($name),)*
                     Self::TimedOut => "TimedOut",

@@ -131,6 +131,7 @@ impl Transport {
     ) -> Result<Connection, DialError> {
         let peer: PeerId = to.id;
         let connection = self.0.endpoint.connect(to, lane).await?;
+        self.0.counts.opened();
         // QUIC authenticates the id that was dialled; a mismatch would be a defect of the backend.
         if connection.remote_id() == peer {
             Ok(connection)

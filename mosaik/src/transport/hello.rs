@@ -338,14 +338,18 @@ impl Talk<'_> {
     }
 
     async fn hear(&mut self) -> Result<Hello, CloseReason> {
-        match self.reader.next().await {
-            Ok(Some(Hello::NewerRun(proof))) => {
-                self.party.admission.hear_of_newer_run(&proof);
-                Err(CloseReason::Superseded)
-            }
-            Ok(Some(message)) => Ok(message),
-            Ok(None) => Err(CloseReason::UnexpectedClose),
-            Err(error) => Err(reason_of(&error)),
+        loop {
+            return match self.reader.next().await {
+                Ok(Some(Hello::NewerRun(proof))) => {
+                    self.party.admission.hear_of_newer_run(&proof);
+                    Err(CloseReason::Superseded)
+                }
+                Ok(Some(message)) => Ok(message),
+                // Of a later version; the time for the hello is limited.
+                Err(MessageError::Unknown) => continue,
+                Ok(None) => Err(CloseReason::UnexpectedClose),
+                Err(error) => Err(reason_of(&error)),
+            };
         }
     }
 }

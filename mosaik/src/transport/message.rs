@@ -16,6 +16,14 @@ use crate::schema::{self, DecodeError};
 /// Longest length prefix: 32 bits in groups of seven.
 const MAX_PREFIX: usize = 5;
 
+/// Decodes a message; fields that a later version has appended to it are skipped.
+pub(crate) fn decode_message<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, MessageError> {
+    schema::decode_prefix(bytes).map_err(|error| match error {
+        DecodeError::UnknownVariant { .. } => MessageError::Unknown,
+        _ => MessageError::Malformed,
+    })
+}
+
 /// Writes messages to a stream.
 #[derive(Debug)]
 pub(crate) struct MessageWriter {
@@ -72,13 +80,11 @@ impl MessageReader {
         self.limit = limit;
     }
 
-    /// The next message; `None` when the stream ended between two of them. Cancel safe.
+    /// The next message; `None` when the stream ended between two of them. Fields that a later
+    /// version has appended to it are skipped. Cancel safe.
     pub(crate) async fn next<T: DeserializeOwned>(&mut self) -> Result<Option<T>, MessageError> {
         let Some(body) = self.next_bytes().await? else { return Ok(None) };
-        schema::decode_prefix(&body).map(Some).map_err(|error| match error {
-            DecodeError::UnknownVariant { .. } => MessageError::Unknown,
-            _ => MessageError::Malformed,
-        })
+        decode_message(&body).map(Some)
     }
 
     /// The bytes of the next message. Cancel safe.
@@ -178,6 +184,27 @@ mod tests {
             refused,
             Err(MessageError::TooLarge { length: u64::from(u32::MAX), limit: 1024 })
         );
+    }
+
+    #[test]
+    fn what_a_later_version_appends_is_skipped_and_its_new_kinds_are_told_apart() {
+        #[derive(Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+        enum Ours {
+            A,
+            B(u8),
+        }
+        #[derive(serde::Serialize)]
+        enum Later {
+            A,
+            B(u8, String),
+            C,
+        }
+        let decode = |later: &Later| decode_message::<Ours>(&schema::encode(later).unwrap());
+        assert_eq!(decode(&Later::A), Ok(Ours::A));
+        assert_eq!(decode(&Later::B(7, "more".into())), Ok(Ours::B(7)));
+        assert_eq!(decode(&Later::C), Err(MessageError::Unknown));
+        assert_eq!(decode_message::<Ours>(&[1]), Err(MessageError::Malformed));
+        assert_eq!(decode_message::<Ours>(&[]), Err(MessageError::Malformed));
     }
 
     #[test]

@@ -23,6 +23,7 @@ use crate::{
     id::{NetworkId, PeerId},
     random::Random,
     tasks::Tasks,
+    telemetry::Metered,
 };
 
 mod accept;
@@ -37,6 +38,7 @@ mod hello;
 mod iroh;
 mod link;
 mod message;
+mod meter;
 mod peers;
 mod session;
 pub(crate) mod sim;
@@ -49,7 +51,7 @@ pub(crate) use self::{
     error::{MessageError, OpenError, StreamError},
     iroh::Options,
     link::{Clocks, Link},
-    message::{MessageReader, MessageWriter},
+    message::{MessageReader, MessageWriter, decode_message},
     stream::{RecvStream, SendStream},
 };
 pub use self::{close::CloseReason, config::Config, error::DialError, iroh::BindError};
@@ -58,6 +60,7 @@ use self::{
     bulk::Tokens,
     endpoint::Endpoint,
     hello::{NetworkKey, Tag},
+    meter::{Counts, Meter},
     peers::Peers,
 };
 
@@ -157,6 +160,7 @@ struct Inner {
     clock: Clock,
     tasks: Tasks,
     endpoint: Endpoint,
+    counts: Arc<Counts>,
     peers: Mutex<Peers>,
     dials: Mutex<HashMap<PeerId, dial::Dialling>>,
     hellos: watch::Sender<Hellos>,
@@ -189,6 +193,7 @@ impl Transport {
             clock: parts.clock,
             tasks: parts.tasks,
             endpoint,
+            counts: Arc::default(),
             peers: Mutex::default(),
             dials: Mutex::default(),
             hellos: watch::Sender::default(),
@@ -262,6 +267,11 @@ impl Transport {
             Endpoint::Iroh(endpoint) => Some(endpoint.inner()),
             Endpoint::Sim(_) => None,
         }
+    }
+
+    /// What is counted here, for the node's metrics.
+    pub(crate) fn meter(&self) -> Arc<dyn Metered> {
+        Arc::new(Meter::new(self.0.counts.clone(), &self.0.endpoint))
     }
 
     /// The link to a peer, if one is up.

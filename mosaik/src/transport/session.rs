@@ -190,7 +190,7 @@ impl Session {
         tokio::select! {
             () = accept_streams(&transport, &link) => {}
             () = send_signals(writer, signals) => {}
-            () = hear_signals(&link, reader) => {}
+            () = hear_signals(&transport, &link, reader) => {}
             () = link.dial_bulk(&transport) => {}
             () = link.unused(unused_after) => link.close(CloseReason::Idle),
         }
@@ -229,12 +229,12 @@ async fn serve_stream(
         // A newer peer may know more kinds of streams than we do: it is told, and no more.
         send.reset(CloseReason::ProtocolViolation);
         recv.stop(CloseReason::ProtocolViolation);
-        return;
+        return transport.0.counts.stream_refused(CloseReason::ProtocolViolation);
     };
     let Ok(_share) = shares[&kind].try_acquire() else {
         send.reset(CloseReason::NoCapacity);
         recv.stop(CloseReason::NoCapacity);
-        return;
+        return transport.0.counts.stream_refused(CloseReason::NoCapacity);
     };
     handler(link, send.holding(hold.clone()), recv.holding(hold)).await;
 }
@@ -256,7 +256,11 @@ async fn send_signals(mut writer: MessageWriter, mut signals: mpsc::Receiver<Sig
     // The sender lives in the link: reached only when the link is gone.
 }
 
-async fn hear_signals(link: &Link, mut reader: MessageReader) {
+async fn hear_signals(transport: &Transport, link: &Link, mut reader: MessageReader) {
+    let violated = || {
+        transport.0.counts.refused(CloseReason::ProtocolViolation);
+        link.close(CloseReason::ProtocolViolation);
+    };
     loop {
         match reader.next().await {
             Ok(Some(Signal::AskBulk)) if link.0.dialled.is_none() => {
@@ -267,13 +271,11 @@ async fn hear_signals(link: &Link, mut reader: MessageReader) {
             Ok(Some(Signal::BulkToken(token))) if link.0.dialled.is_some() => {
                 link.bulk_granted(token);
             }
-            Ok(Some(_)) => return link.close(CloseReason::ProtocolViolation),
+            Ok(Some(_)) => return violated(),
             // A newer peer may have more to arrange; what it gets is what it asked for and we know.
             Err(MessageError::Unknown) => {}
             Ok(None) => return link.close(CloseReason::UnexpectedClose),
-            Err(error) if error.is_violation() => {
-                return link.close(CloseReason::ProtocolViolation);
-            }
+            Err(error) if error.is_violation() => return violated(),
             Err(_) => return,
         }
     }

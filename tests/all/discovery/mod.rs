@@ -19,12 +19,13 @@ mod dial;
 mod events;
 mod local;
 mod loss;
+mod mdns;
 mod syncs;
 mod tags;
 
 /// A discovery that looks for nobody by itself.
 fn alone() -> ConfigBuilder {
-    Config::builder().with_local(false)
+    Config::builder().with_local(false).with_mdns(false)
 }
 
 /// A directory of this user alone.
@@ -36,7 +37,7 @@ fn private_dir() -> TempDir {
 
 /// A node that finds others through a directory.
 fn beside(network: &str, dir: &Path) -> NetworkBuilder {
-    lone(network).with_discovery(Config::builder().with_local_directory(dir))
+    lone(network).with_discovery(Config::builder().with_local_directory(dir).with_mdns(false))
 }
 
 fn key() -> SecretKey {

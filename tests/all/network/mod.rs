@@ -4,3 +4,5 @@ mod identity;
 mod lifetime;
 mod limits;
 mod loss;
+mod superseded;
+mod topology;

@@ -147,3 +147,27 @@ async fn a_partition_shorter_than_the_idle_time_loses_nothing(nodes: [Network; 2
     };
     tokio::join!(sending, faults, receiving);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_comes_one_by_one_and_is_read_late_is_not_lost() {
+    // They fit into the window of one stream.
+    const COUNT: u64 = 2_500;
+    let [a, b] = nodes().await;
+    let producer = a.streams().producer::<Bytes>();
+    let producer = producer.with_buffer_size(100).build().unwrap();
+    let mut consumer = b.streams().consume::<Bytes>();
+    producer.when().online().await;
+    let datum = |number: u64| Bytes::from([&number.to_be_bytes()[..], &[7; 300]].concat());
+    let producing = async {
+        for number in 0..COUNT {
+            producer.send(datum(number)).await.unwrap();
+            // Long enough that each of them travels alone.
+            sleep(Duration::from_micros(100)).await;
+        }
+    };
+    within(secs(60), "datums that nobody reads", producing).await;
+    for number in 0..COUNT {
+        let received = within(secs(10), "the next datum", consumer.recv()).await;
+        assert!(received == Some(datum(number)), "datum {number}");
+    }
+}

@@ -5,6 +5,8 @@
 //! `test-node NETWORK cycles`: subscribes and unsubscribes 1,000 times; prints, after 200 and after
 //! 1,000 cycles, how many tasks run and how many bytes are resident.
 //! `test-node NETWORK watch DIRECTORY`: finds others through the local directory, prints them.
+//! `test-node NETWORK mdns`: listens on all interfaces, finds others on the LAN, prints them.
+//! `test-node NETWORK no-mdns`: listens on all interfaces, and finds nobody by itself.
 //! `test-node NETWORK announce MILLISECONDS`: gives a sign of life that often.
 
 use std::time::Duration;
@@ -16,7 +18,7 @@ use mosaik::{
 };
 
 const USAGE: &str = "usage: test-node NETWORK \
-    produce | consume | cycles | watch DIRECTORY | announce MILLISECONDS";
+    produce | consume | cycles | watch DIRECTORY | mdns | no-mdns | announce MILLISECONDS";
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> anyhow::Result<()> {
@@ -27,22 +29,36 @@ async fn main() -> anyhow::Result<()> {
         [name, "consume"] => consume(lone(name).await?).await,
         [name, "cycles"] => cycles(name).await,
         [name, "watch", directory] => watch(local(name, directory).await?).await,
+        [name, "mdns"] => watch(on_lan(name, true).await?).await,
+        [name, "no-mdns"] => watch(on_lan(name, false).await?).await,
         [name, "announce", interval] => watch(announcer(name, interval.parse()?).await?).await,
         _ => anyhow::bail!("{USAGE}"),
     }
 }
 
 async fn lone(name: &str) -> anyhow::Result<Network> {
-    start(name, Config::builder().with_local(false)).await
+    start(name, Config::builder().with_local(false).with_mdns(false)).await
 }
 
 async fn local(name: &str, directory: &str) -> anyhow::Result<Network> {
-    start(name, Config::builder().with_local_directory(directory)).await
+    start(name, Config::builder().with_local_directory(directory).with_mdns(false)).await
 }
 
 async fn announcer(name: &str, interval_ms: u64) -> anyhow::Result<Network> {
     let interval = Duration::from_millis(interval_ms);
-    start(name, Config::builder().with_local(false).with_announce_interval(interval)).await
+    start(
+        name,
+        Config::builder().with_local(false).with_mdns(false).with_announce_interval(interval),
+    )
+    .await
+}
+
+async fn on_lan(name: &str, mdns: bool) -> anyhow::Result<Network> {
+    mosaik_tests::trace();
+    let discovery = Config::builder().with_local(false).with_mdns(mdns);
+    let network = Network::builder(name).offline().with_discovery(discovery).build().await?;
+    println!("{}", network.local().ticket());
+    Ok(network)
 }
 
 async fn start(name: &str, discovery: mosaik::discovery::ConfigBuilder) -> anyhow::Result<Network> {

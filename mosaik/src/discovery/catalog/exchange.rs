@@ -54,14 +54,6 @@ impl SyncItem {
             Self::Departure(departure) => Some(*departure.record().peer()),
         }
     }
-
-    /// How many bytes this takes in a message, at most.
-    pub(crate) fn weight(&self) -> usize {
-        match self {
-            Self::Entry(entry) => entry.weight(),
-            Self::Beat(_) | Self::Departure(_) => 160,
-        }
-    }
 }
 
 impl Want {
@@ -168,9 +160,44 @@ impl Summary {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use chrono::{DateTime, Utc};
     use iroh::SecretKey;
 
     use super::*;
+    use crate::{
+        discovery::{
+            catalog::{Effects, Input, Merged, Rules},
+            made_up_entries,
+            version::micros,
+        },
+        id::NetworkId,
+        schema,
+    };
+
+    #[test]
+    fn the_summary_of_ten_thousand_peers_is_under_a_megabyte() {
+        let network = NetworkId::from("large");
+        let now: DateTime<Utc> = "2026-01-01T00:00:00Z".parse().unwrap();
+        let spans = [Duration::from_secs(300), Duration::from_secs(50)];
+        let rules = Rules::new(network, spans[0], spans[1]);
+        let mut entries = made_up_entries(network, 10_001, now);
+        let mut state = State::new(rules, entries.next().unwrap());
+        let date = micros(now);
+        for entry in entries {
+            let merged = state.merge(Input::Entry(entry), date, &mut Effects::default());
+            assert_eq!(merged, Ok(Merged::New));
+        }
+        let summary = state.summary();
+        assert_eq!(summary.len(), 10_001);
+        let bytes = schema::encode(&summary).unwrap().len();
+        println!("the summary of 10,000 peers takes {bytes} bytes");
+        assert!(bytes < 1_000_000, "{bytes}");
+        let other = SecretKey::from_bytes(&[1; 32]).public();
+        let (items, wants) = state.compare(&other, &summary);
+        assert!(items.is_empty() && wants.is_empty(), "equal catalogs tell each other nothing");
+    }
 
     #[test]
     fn a_peer_is_answered_once_however_often_it_is_asked_for() {

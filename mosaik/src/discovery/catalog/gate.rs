@@ -29,7 +29,7 @@ impl State {
         tickets: Vec<Ticket>,
         effects: &mut Effects,
     ) -> Result<(), Refusal> {
-        let weight: usize = tickets.iter().map(|ticket| ticket.digest().weight()).sum();
+        let weight: usize = tickets.iter().map(Ticket::weight).sum();
         let has_room = self.has_room_for(weight);
         let Some(known) = self.known_mut(peer) else { return Err(Refusal::Stale) };
         if !has_room {

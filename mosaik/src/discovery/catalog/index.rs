@@ -1,6 +1,6 @@
 //! The peers of one stream each, for those who only care about that stream.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use imbl::{OrdMap, ordmap::DiffItem};
 use tokio::sync::watch;
@@ -63,6 +63,12 @@ impl StreamIndex {
                 };
             });
         }
+    }
+
+    /// The streams that somebody follows.
+    pub(crate) fn followed(&self) -> BTreeSet<StreamId> {
+        let followed = self.watched.iter().filter(|(_, sender)| !sender.is_closed());
+        followed.map(|(stream, _)| *stream).collect()
     }
 
     /// Whether somebody follows a stream that the peer produces.

@@ -191,12 +191,6 @@ impl RawEntry {
             .map_err(|_| Refusal::Malformed)?;
         if entry.has_too_large_tickets() { Err(Refusal::Oversized) } else { Ok(entry) }
     }
-
-    /// How many bytes this takes in a message, at most.
-    pub(crate) fn weight(&self) -> usize {
-        let tickets: usize = self.tickets.iter().map(|ticket| ticket.digest().weight()).sum();
-        self.bytes.len() + tickets + 256
-    }
 }
 
 fn verify_signature(

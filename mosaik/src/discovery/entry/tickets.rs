@@ -115,6 +115,6 @@ impl PeerEntry {
 
     /// What the bodies that are here take, in bytes.
     pub(crate) fn held_tickets_bytes(&self) -> usize {
-        self.tickets().values().map(|ticket| ticket.digest().weight()).sum()
+        self.tickets().values().map(Ticket::weight).sum()
     }
 }

@@ -18,7 +18,11 @@ use super::{
     frame::{self, Inspected, MAX_CONTENT_BYTES, MAX_FRAME_BYTES},
     limits::{Shares, Verified},
 };
-use crate::{discovery::refusal::Refusal, id::PeerId, schema};
+use crate::{
+    discovery::refusal::Refusal,
+    id::PeerId,
+    schema::{self, DecodeError},
+};
 
 /// How long an announcement that was offered may take by the tree before it is asked for. The
 /// protocol's 80 ms is less than many a round trip, and asking in vain doubles the traffic.
@@ -142,7 +146,12 @@ impl Overlay {
         if let Inspected::Data { id, content } = inspected
             && !self.verified.contains(&id, now)
         {
-            let announcement = schema::decode(&content).map_err(|_| Refusal::Malformed)?;
+            // Bytes to spare would be passed on to everyone, unsigned: what later versions have to
+            // add is in the signed part. What is not understood cannot be judged.
+            let announcement = schema::decode(&content).map_err(|error| match error {
+                DecodeError::UnknownVariant { .. } => Refusal::Unknown,
+                _ => Refusal::Malformed,
+            })?;
             judge(announcement)?;
             self.verified.insert(id, now);
         }

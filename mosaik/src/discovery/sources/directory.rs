@@ -138,7 +138,7 @@ impl LocalDirectory {
         if !self.is_alive(peer) {
             return None;
         }
-        let entry = schema::decode::<RawEntry>(&bytes)
+        let entry = schema::decode_prefix::<RawEntry>(&bytes)
             .map_err(|_| Refusal::Malformed)
             .and_then(|raw| shared.verify(raw))
             .and_then(|entry| if entry.id() == peer { Ok(entry) } else { Err(Refusal::Forged) });

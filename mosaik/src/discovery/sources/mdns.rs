@@ -31,7 +31,7 @@ impl Source for MdnsSource {
             let mut addresses = reach.transport.addr();
             loop {
                 // The sender lives in the transport.
-                if addresses.wait_for(|address| is_on_lan(address)).await.is_err() {
+                if addresses.wait_for(is_on_lan).await.is_err() {
                     return;
                 }
                 let label = mdns_label(reach.shared().network_id());

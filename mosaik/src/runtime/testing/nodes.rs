@@ -19,7 +19,7 @@ impl Nodes {
     /// Nodes with sockets on loopback, in a network of their own.
     pub(super) async fn on_loopback(count: usize) -> Self {
         let id = NetworkId::random();
-        let discovery = discovery::Config::builder().with_local(false);
+        let discovery = discovery::Config::builder().with_local(false).with_mdns(false);
         let builder = Network::builder(id)
             .offline()
             .bind((Ipv4Addr::LOCALHOST, 0).into())

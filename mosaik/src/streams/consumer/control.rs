@@ -3,13 +3,13 @@
 use std::{sync::Arc, time::Duration};
 
 use tokio::{
-    sync::{Notify, oneshot},
+    sync::oneshot,
     time::{sleep, timeout},
 };
 
 use super::{
     Core,
-    source::Ended,
+    source::{Ended, TakenSignal},
     subscription::{ANSWER_TIMEOUT, SETTLE_INTERVAL},
 };
 use crate::{
@@ -88,12 +88,11 @@ pub(super) async fn acknowledge(
     core: &Core,
     number: u64,
     writer: &mut MessageWriter,
-    taken: &Arc<Notify>,
+    taken: &Arc<TakenSignal>,
 ) {
     loop {
-        taken.notified().await;
-        // Told again: there is so much that it should not wait.
-        let _ = timeout(ACKNOWLEDGE_AFTER, taken.notified()).await;
+        taken.some().await;
+        let _ = timeout(ACKNOWLEDGE_AFTER, taken.much()).await;
         let acknowledged = core.reader().acknowledge(number, taken);
         if let Some(next) = acknowledged
             && writer.send(&Word::Taken(next)).await.is_err()
@@ -110,7 +109,7 @@ pub(super) async fn linger(
     number: u64,
     control: Option<Control>,
     mut ended: oneshot::Receiver<Ended>,
-    taken: Arc<Notify>,
+    taken: Arc<TakenSignal>,
 ) {
     let Some(Control { mut writer, .. }) = control else {
         let _ = ended.await;

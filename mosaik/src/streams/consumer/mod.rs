@@ -39,6 +39,7 @@ use self::{
 use super::{
     codec::Codec,
     error::SubscribeError,
+    meter::ConsumerMeter,
     status::{ChannelInfo, Channels, Stats, When},
     when::Roster,
 };
@@ -48,6 +49,7 @@ use crate::{
     random::Random,
     schema::Schema,
     tasks::Tasks,
+    telemetry::Meters,
     transport::Transport,
 };
 
@@ -76,8 +78,7 @@ struct Core {
     id: u64,
     reader: Mutex<Reader>,
     events: Arc<Events>,
-    /// What was handed to the application.
-    stats: Stats,
+    meter: Arc<ConsumerMeter>,
     roster: Roster,
     when: When,
     channels: Channels,
@@ -90,13 +91,14 @@ impl Core {
         let online = (config.online_when)(roster.conditions());
         let when = When::new(roster.clone(), online);
         let events = Arc::new(Events::new());
+        let meter = ConsumerMeter::new(config.stream_id);
         Self {
             config,
             schema,
             id,
             reader: Mutex::new(Reader::new(events.clone())),
             events,
-            stats: Stats::new(),
+            meter,
             roster,
             when,
             channels: Channels::default(),
@@ -109,7 +111,7 @@ impl Core {
     }
 
     fn add_source(&self, number: u64, source: Source) {
-        self.stats.start();
+        self.meter.received.start();
         self.reader().add(number, source);
     }
 
@@ -143,9 +145,11 @@ impl<D> Consumer<D> {
         discovery: Discovery,
         random: Random,
         tasks: &Tasks,
+        telemetry: &Meters,
     ) -> Self {
         let tasks = tasks.child();
         let core = Arc::new(Core::new(config, codec.schema(), u64::from_le_bytes(random.bytes())));
+        telemetry.add(core.meter.clone());
         // Each subscription has a few events under way at most.
         let (reports, received) = mpsc::unbounded_channel();
         let means = Means { transport, discovery, random, reports, tasks: tasks.clone() };
@@ -184,7 +188,7 @@ impl<D> Consumer<D> {
     /// What was received so far, from all producers together.
     #[must_use]
     pub fn stats(&self) -> &Stats {
-        &self.core.stats
+        &self.core.meter.received
     }
 
     /// The channels from the producers of this moment.
@@ -246,7 +250,7 @@ impl<D> Consumer<D> {
         waiter: Option<(u64, &Waker)>,
         wrap: impl FnOnce(D, &Source, bool) -> T,
     ) -> Poll<Option<T>> {
-        self.core.reader().poll_next(waiter, self.codec.decode, &self.core.stats, wrap)
+        self.core.reader().poll_next(waiter, self.codec.decode, &self.core.meter.received, wrap)
     }
 }
 

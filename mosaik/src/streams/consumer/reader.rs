@@ -13,11 +13,9 @@ use std::{
     task::{Context, Poll, Wake, Waker},
 };
 
-use tokio::sync::Notify;
-
 use super::{
     events::Events,
-    source::{Source, SourceEnd},
+    source::{Source, SourceEnd, TakenSignal},
 };
 use crate::streams::{
     codec::CodecError, frames::Item, protocol::Place, status::Stats, waiters::Waiters,
@@ -122,7 +120,7 @@ impl Reader {
     }
 
     /// How far the application has come in the source that tells there, to be acknowledged now.
-    pub(super) fn acknowledge(&mut self, number: u64, taken: &Arc<Notify>) -> Option<u64> {
+    pub(super) fn acknowledge(&mut self, number: u64, taken: &Arc<TakenSignal>) -> Option<u64> {
         let source = self.lane(number)?.sources.front_mut()?;
         source.tells(taken).then(|| source.acknowledge())
     }

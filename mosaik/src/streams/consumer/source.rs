@@ -22,6 +22,30 @@ use crate::{
 /// So many bytes are acknowledged at once, without waiting for more.
 const ACKNOWLEDGED_BYTES: usize = 1024 * 1024;
 
+/// A chunk of fewer bytes came in a packet that was not full.
+const SHORT_CHUNK_BYTES: usize = 1000;
+/// So many of them are acknowledged at once: the producer lets only so many be under way.
+const ACKNOWLEDGED_CHUNKS: usize = 64;
+
+/// What the application has taken and the producer has not been told of.
+#[derive(Debug, Default)]
+pub(super) struct TakenSignal {
+    some: Notify,
+    much: Notify,
+}
+
+impl TakenSignal {
+    /// Something can be acknowledged.
+    pub(super) async fn some(&self) {
+        self.some.notified().await;
+    }
+
+    /// There is so much that it should not wait.
+    pub(super) async fn much(&self) {
+        self.much.notified().await;
+    }
+}
+
 /// Why the data of a subscription ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum SourceEnd {
@@ -63,8 +87,9 @@ pub(super) struct Source {
     /// worth one.
     unacknowledged: usize,
     acknowledge_at: usize,
-    /// Told when something can be acknowledged, and again when that should not wait.
-    taken: Arc<Notify>,
+    /// Short chunks that were read since then.
+    short_chunks: usize,
+    taken: Arc<TakenSignal>,
     /// The peer may open as many streams as there are slots.
     _slot: BulkSlot,
 }
@@ -77,7 +102,7 @@ pub(super) struct SourceParts {
     pub(super) channel: Arc<Channel>,
     /// Where it begins; none in a share group.
     pub(super) place: Option<Place>,
-    pub(super) taken: Arc<Notify>,
+    pub(super) taken: Arc<TakenSignal>,
 }
 
 impl Source {
@@ -96,6 +121,7 @@ impl Source {
             redelivered: 0,
             unacknowledged: 0,
             acknowledge_at: 1,
+            short_chunks: 0,
             taken,
             _slot: slot,
         };
@@ -136,22 +162,37 @@ impl Source {
         redelivered
     }
 
+    /// So many chunks have been read.
+    fn count_chunks(&mut self, chunks: usize) {
+        let before = self.short_chunks;
+        self.short_chunks += self.splitter.filled(chunks, SHORT_CHUNK_BYTES);
+        if before < ACKNOWLEDGED_CHUNKS && self.short_chunks >= ACKNOWLEDGED_CHUNKS {
+            self.taken.some.notify_one();
+            self.taken.much.notify_one();
+        }
+    }
+
     #[cold]
     fn ask_to_acknowledge(&mut self) {
-        self.taken.notify_one();
-        let first = self.acknowledge_at < ACKNOWLEDGED_BYTES;
-        self.acknowledge_at = if first { ACKNOWLEDGED_BYTES } else { usize::MAX };
+        if self.acknowledge_at < ACKNOWLEDGED_BYTES {
+            self.taken.some.notify_one();
+            self.acknowledge_at = ACKNOWLEDGED_BYTES;
+        } else {
+            self.taken.much.notify_one();
+            self.acknowledge_at = usize::MAX;
+        }
     }
 
     /// How far the application has come, to be acknowledged now.
     pub(super) fn acknowledge(&mut self) -> u64 {
         self.unacknowledged = 0;
         self.acknowledge_at = 1;
+        self.short_chunks = 0;
         self.next
     }
 
     /// Whether this is the one that tells there.
-    pub(super) fn tells(&self, taken: &Arc<Notify>) -> bool {
+    pub(super) fn tells(&self, taken: &Arc<TakenSignal>) -> bool {
         Arc::ptr_eq(&self.taken, taken)
     }
 
@@ -178,7 +219,7 @@ impl Source {
     pub(super) fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<Option<SourceEnd>> {
         self.stream.poll_read_chunks(cx, self.splitter.room()).map(|read| match read {
             Ok(Some(chunks)) => {
-                self.splitter.filled(chunks);
+                self.count_chunks(chunks);
                 None
             }
             Ok(None) => Some(

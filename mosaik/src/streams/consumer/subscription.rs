@@ -4,7 +4,7 @@
 use std::{sync::Arc, time::Duration};
 
 use tokio::{
-    sync::{Notify, broadcast::error::RecvError, mpsc, oneshot, watch},
+    sync::{broadcast::error::RecvError, mpsc, oneshot, watch},
     time::timeout,
 };
 
@@ -12,7 +12,7 @@ use super::{
     Core,
     control::{Control, acknowledge, arrival, invited, linger},
     events::Event,
-    source::{Ended, Source, SourceEnd, SourceParts},
+    source::{Ended, Source, SourceEnd, SourceParts, TakenSignal},
     worker::Report,
 };
 use crate::{
@@ -228,7 +228,7 @@ impl Subscription {
             self.part(control, over.ending);
             return (over.until, over.error);
         };
-        let taken = Arc::new(Notify::new());
+        let taken = Arc::new(TakenSignal::default());
         let parts =
             SourceParts { stream, slot, channel: channel.clone(), place, taken: taken.clone() };
         let (source, mut ended) = Source::new(parts);
@@ -275,7 +275,7 @@ impl Subscription {
         &mut self,
         control: Option<Control>,
         ended: oneshot::Receiver<Ended>,
-        taken: Arc<Notify>,
+        taken: Arc<TakenSignal>,
     ) {
         self.core.reader().settle(self.number);
         let (done, drained) = oneshot::channel();
@@ -296,7 +296,7 @@ impl Subscription {
         entry: PeerEntry,
         control: &mut Control,
         ended: &mut oneshot::Receiver<Ended>,
-        taken: &Arc<Notify>,
+        taken: &Arc<TakenSignal>,
     ) -> Over {
         let (core, number) = (self.core.clone(), self.number);
         let Control { writer, reader, said } = control;

@@ -223,7 +223,8 @@ impl Worker {
 
     fn publish(&self) {
         let connected = self.channels.values().filter(|channel| channel.is_connected());
-        let peers = connected.map(|channel| channel.peer().clone()).collect();
+        let peers: Vec<_> = connected.map(|channel| channel.peer().clone()).collect();
+        self.core.meter.producers(peers.len());
         self.core.channels.set(self.channels.values().cloned().collect());
         self.core.roster.publish(peers);
     }

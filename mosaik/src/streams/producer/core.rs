@@ -23,6 +23,7 @@ use crate::{
     schema::Schema,
     streams::{
         frames::MAX_PREFIX,
+        meter::ProducerMeter,
         status::Channels,
         waiters::{Waiters, Woken},
         when::{Roster, When},
@@ -72,6 +73,7 @@ pub(in crate::streams) struct Core {
     pub(super) roster: Roster,
     pub(super) when: When,
     pub(super) channels: Channels,
+    pub(in crate::streams) meter: Arc<ProducerMeter>,
     /// To the worker. Each subscriber's task has at most a few under way.
     pub(super) requests: mpsc::UnboundedSender<Request>,
     /// The last handle is gone: no more datums come.
@@ -138,6 +140,7 @@ impl Core {
         let roster = Roster::new();
         let online = (config.online_when)(roster.conditions());
         let when = When::new(roster.clone(), online);
+        let meter = Arc::new(ProducerMeter::new(config.stream_id));
         let ring = Ring::new(config.ring(undelivered.is_some()));
         let state = State {
             ring,
@@ -155,6 +158,7 @@ impl Core {
             roster,
             when,
             channels: Channels::default(),
+            meter,
             requests,
             closing: CancellationToken::new(),
             ready: AtomicBool::new(false),
@@ -185,6 +189,7 @@ impl Core {
         }
         if state.ring.is_overrun() {
             state.overrun();
+            self.meter.dropped(state.ring.dropped());
         }
         state.unflushed_bytes += frame.len();
         if frame.len() < OWN_SEGMENT_BYTES {
@@ -297,15 +302,17 @@ impl Core {
         Poll::Pending
     }
 
-    /// The subscriber has written what it took before; the next batch for it.
-    pub(super) fn next_batch(&self, cursor: CursorId, batch: &mut Vec<Bytes>) -> Taken {
+    /// The subscriber has written what it took before; the next batch for it. `last`: nothing
+    /// follows.
+    pub(super) fn next_batch(&self, cursor: CursorId, last: bool, batch: &mut Vec<Bytes>) -> Taken {
         let mut state = self.lock();
-        let taken = state.ring.next_batch(cursor, batch);
+        let taken = state.ring.next_batch(cursor, last, batch);
+        self.meter.sent.count(taken.frames, taken.payload_bytes);
         self.after_progress(state);
         taken
     }
 
-    /// Whether there is anything that the subscriber has not taken.
+    /// Whether there is anything that the subscriber has not taken, and that is not held back.
     pub(super) fn has_more(&self, cursor: CursorId) -> bool {
         self.lock().ring.has_more(cursor)
     }

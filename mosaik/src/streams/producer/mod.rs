@@ -141,6 +141,11 @@ impl Handle {
     pub(super) fn core(&self) -> &Arc<Core> {
         &self.core
     }
+
+    /// The channels to the consumers of this moment.
+    pub(super) fn channels(&self) -> impl Iterator<Item = ChannelInfo> + use<> {
+        self.core.channels.iter()
+    }
 }
 
 impl Drop for Handle {

@@ -37,7 +37,7 @@ pub(super) struct Outlet {
     cursor: CursorId,
     channel: Arc<Channel>,
     half: Mutex<Half>,
-    /// Nothing is unsent and the task sleeps. Whoever sets it to false sees to what comes next.
+    /// Nothing is unsent, but for what is held back, and the task sleeps. Whoever sets it to false sees to what comes next.
     idle: AtomicBool,
     task: AtomicWaker,
     /// The subscriber has lost its place in the ring.
@@ -64,7 +64,7 @@ struct Half {
 /// How far writing got.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Progress {
-    /// Everything is written.
+    /// Everything is written that is not held back.
     Drained,
     /// The transport takes no more at present; it wakes who asked.
     Blocked,
@@ -114,12 +114,12 @@ impl Outlet {
         }
         // Nobody is woken when the transport can take more: the task asks again on its own behalf.
         let mut cx = Context::from_waker(Waker::noop());
-        let progress = half.write(self, core, &mut cx);
+        let progress = half.write(self, core, false, &mut cx);
         drop(half);
         progress == Progress::Drained && self.fall_idle(core)
     }
 
-    /// Nothing is unsent. False if something came meanwhile, which is then the caller's to send.
+    /// Nothing is unsent but what is held back. False if something came meanwhile, which is then the caller's to send.
     fn fall_idle(&self, core: &Core) -> bool {
         self.idle.store(true, Ordering::Release);
         !(core.has_more(self.cursor) && self.idle.swap(false, Ordering::AcqRel))
@@ -143,7 +143,7 @@ impl Outlet {
                 return Poll::Ready(Err(Undriven::TooSlow));
             }
             let mut half = self.lock();
-            let progress = half.write(self, core, cx);
+            let progress = half.write(self, core, to_the_end, cx);
             let failed = half.failed.clone();
             drop(half);
             match progress {
@@ -160,6 +160,13 @@ impl Outlet {
                 Progress::Drained if self.fall_idle(core) => return Poll::Pending,
                 Progress::Drained => {}
             }
+        }
+    }
+
+    /// The consumer has acknowledged something: what was held back may go out now.
+    pub(super) fn go_on(&self, core: &Core) {
+        if core.has_more(self.cursor) {
+            self.offer(core, false, false);
         }
     }
 
@@ -184,7 +191,13 @@ impl Outlet {
 }
 
 impl Half {
-    fn write(&mut self, outlet: &Outlet, core: &Core, cx: &mut Context<'_>) -> Progress {
+    fn write(
+        &mut self,
+        outlet: &Outlet,
+        core: &Core,
+        last: bool,
+        cx: &mut Context<'_>,
+    ) -> Progress {
         if self.failed.is_some() {
             return Progress::Failed;
         }
@@ -192,7 +205,7 @@ impl Half {
             if self.written == self.batch.len() {
                 self.batch.clear();
                 self.written = 0;
-                let taken = core.next_batch(outlet.cursor, &mut self.batch);
+                let taken = core.next_batch(outlet.cursor, last, &mut self.batch);
                 if taken.frames == 0 {
                     return Progress::Drained;
                 }

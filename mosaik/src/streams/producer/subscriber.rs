@@ -62,6 +62,7 @@ impl Subscriber {
         if let (Some(ours), Some(theirs)) = (&core.schema, request.fingerprint)
             && ours.fingerprint() != theirs
         {
+            core.meter.rejected(CloseReason::SchemaMismatch);
             return self.refuse(Refusal::mismatch(ours, theirs)).await;
         }
         let slot = request.slot;
@@ -81,7 +82,10 @@ impl Subscriber {
                 place.broken = matches!(end, End::Broken);
                 self.end(&core, &outlet, end).await;
             }
-            Err(reason) => self.refuse(Refusal::new(reason)).await,
+            Err(reason) => {
+                core.meter.rejected(reason);
+                self.refuse(Refusal::new(reason)).await;
+            }
         }
     }
 
@@ -222,6 +226,7 @@ async fn hear(reader: &mut MessageReader, core: &Core, outlet: &Outlet, all: u64
         match next_known(reader).await {
             Ok(Some(Word::Taken(next))) => {
                 core.acknowledge(outlet.cursor(), next);
+                outlet.go_on(core);
                 if next >= all {
                     return End::Complete;
                 }

@@ -223,6 +223,7 @@ impl Worker {
     }
 
     fn deny(&mut self, reason: CloseReason, peer: PeerInfo) -> Denied {
+        self.core.meter.rejected(reason);
         self.waiting.retain(|waiting| !waiting.ask_again.is_closed());
         let room = self.waiting.len() < MAX_WAITING;
         let ask_again = room.then(|| {
@@ -246,6 +247,7 @@ impl Worker {
         member.outlet.clone_from(&attached);
         member.channel.stats.start();
         member.state.send_replace(State::Connected);
+        self.core.meter.accepted();
         tracing::debug!(stream = %self.core.config.stream_id, peer = %member.peer.id(), "subscribed");
         self.supersede(key, place);
         self.publish();
@@ -378,6 +380,7 @@ impl Worker {
             .map(|member| member.info.peer().clone())
             .collect();
         let core = &self.core;
+        core.meter.consumers(peers.len());
         core.channels.set(self.members.values().map(|member| member.info.clone()).collect());
         core.set_online(core.roster.would_hold(core.when.condition(), &peers));
         core.roster.publish(peers);

@@ -15,7 +15,7 @@ use super::connection::End;
 use crate::transport::{close::CloseReason, error::StreamError};
 
 /// Bytes that a stream holds unread before its writer waits.
-const WINDOW: usize = 1_250_000;
+const WINDOW: usize = 896 * 1024;
 
 #[derive(Debug, Default)]
 pub(super) struct Pipe(Mutex<State>);

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::{Position, Ring, Segment, Taken};
+use super::{Position, Ring, Segment, Taken, small_writes::SmallWrites};
 use crate::streams::{
     frames::{self, Mark},
     producer::OnLag,
@@ -33,7 +33,8 @@ pub(in crate::streams::producer) struct Progress {
     pub(in crate::streams::producer) written: u64,
     /// So many frames have been acknowledged.
     pub(in crate::streams::producer) acknowledged: u64,
-    /// Whether there are frames that the transport has not taken.
+    /// Whether there are frames that the transport has not taken though it could have been given
+    /// them, or that hold the producer up.
     pub(in crate::streams::producer) waiting: bool,
 }
 
@@ -48,6 +49,8 @@ pub(super) struct Cursor {
     /// So many frames the application has; the first segment that holds others.
     acknowledged: u64,
     unacknowledged: u64,
+    /// What is under way in short packets.
+    writes: SmallWrites,
     /// Frames that were dropped before the next one, and of which the subscriber is not told yet.
     skipped: u64,
     /// Its connection broke; it may come back.
@@ -107,6 +110,7 @@ impl Ring {
             written: at,
             acknowledged: at.frames,
             unacknowledged: next,
+            writes: SmallWrites::default(),
             skipped: 0,
             held: false,
             probation: (start == Start::Live).then_some(at.frames),
@@ -129,6 +133,7 @@ impl Ring {
         let (next, position) = self.locate(self.cursors[at].acknowledged);
         let cursor = &mut self.cursors[at];
         cursor.held = true;
+        cursor.writes.forget();
         cursor.next = next;
         cursor.unacknowledged = next;
         (cursor.taken, cursor.written) = (position, position);
@@ -147,6 +152,7 @@ impl Ring {
         }
         let before = std::mem::replace(&mut cursor.acknowledged, acknowledged);
         cursor.probation.take_if(|from| acknowledged > *from);
+        cursor.writes.acknowledged(acknowledged);
         let mut number = cursor.unacknowledged;
         while let Some(segment) = number
             .checked_sub(self.first)
@@ -162,17 +168,28 @@ impl Ring {
         self.roll();
     }
 
-    /// Whether there is anything that the subscriber has not taken.
+    /// Whether there is anything that the subscriber has not taken, and that is not held back.
     pub(in crate::streams::producer) fn has_more(&self, id: CursorId) -> bool {
-        self.find(id).is_some_and(|at| self.cursors[at].taken != self.head)
+        self.find(id).is_some_and(|at| {
+            let cursor = &self.cursors[at];
+            cursor.taken != self.head && !self.holds_back(cursor)
+        })
+    }
+
+    /// Whether what the subscriber has not taken is gathered, until there is more of it.
+    fn holds_back(&self, cursor: &Cursor) -> bool {
+        cursor.writes.hold_back(self.head.bytes - cursor.taken.bytes)
     }
 
     pub(in crate::streams::producer) fn progress(&self, id: CursorId) -> Option<Progress> {
         let cursor = &self.cursors[self.find(id)?];
+        // A little that is gathered and holds nobody up is no reason to cut a consumer that rests.
+        let rests =
+            self.holds_back(cursor) && self.head.is_below(cursor.written.plus(self.config.window));
         Some(Progress {
             written: cursor.written.frames,
             acknowledged: cursor.acknowledged,
-            waiting: cursor.written != self.head,
+            waiting: cursor.written != self.head && !rests,
         })
     }
 
@@ -182,16 +199,20 @@ impl Ring {
         connected.map(|cursor| cursor.written.frames).min().unwrap_or(u64::MAX)
     }
 
-    /// What the subscriber took before has been written; gives it the next batch, if there is one.
+    /// What the subscriber took before has been written; gives it the next batch, if there is one
+    /// that is worth it. `last`: nothing follows, and it is worth it however little it is.
     pub(in crate::streams::producer) fn next_batch(
         &mut self,
         id: CursorId,
+        last: bool,
         batch: &mut Vec<Bytes>,
     ) -> Taken {
         let Some(at) = self.find(id) else { return Taken::default() };
         let moved = self.cursors[at].written != self.cursors[at].taken;
         self.cursors[at].written = self.cursors[at].taken;
-        let taken = if self.cursors[at].taken == self.head {
+        let cursor = &self.cursors[at];
+        let nothing = cursor.taken == self.head || (!last && self.holds_back(cursor));
+        let taken = if nothing {
             Taken::default()
         } else {
             self.cut_segment();
@@ -217,6 +238,7 @@ impl Ring {
             if self.config.on_lag == OnLag::DropOldest {
                 self.skip(at);
             } else {
+                self.dropped += self.head.frames - cursor.taken.frames;
                 cut.push(self.cursors.swap_remove(at).id);
             }
         }
@@ -239,7 +261,9 @@ impl Ring {
             next += 1;
         }
         let cursor = &mut self.cursors[at];
-        cursor.skipped += to.frames - cursor.taken.frames;
+        let skipped = to.frames - cursor.taken.frames;
+        self.dropped += skipped;
+        cursor.skipped += skipped;
         (cursor.next, cursor.taken) = (next, to);
         if cursor.held {
             // It has nothing under way that it could still acknowledge.
@@ -274,6 +298,7 @@ impl Ring {
             cursor.next += 1;
             cursor.taken = segment.end;
         }
+        cursor.writes.wrote(cursor.taken.frames);
         sum
     }
 

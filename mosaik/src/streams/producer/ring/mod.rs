@@ -6,6 +6,7 @@
 //! was, and the last ones for those who come late.
 
 mod cursor;
+mod small_writes;
 #[cfg(test)]
 mod tests;
 
@@ -123,6 +124,8 @@ pub(super) struct Ring {
     first: u64,
     cursors: Vec<Cursor>,
     next_cursor: u64,
+    /// So many frames were not sent to subscribers that were too far behind.
+    dropped: u64,
     /// Bodies of frames that nobody has acknowledged and nobody will.
     undelivered: Vec<Bytes>,
 }
@@ -146,6 +149,7 @@ impl Ring {
             first: 0,
             cursors: Vec::new(),
             next_cursor: 0,
+            dropped: 0,
             undelivered: Vec::new(),
         }
     }
@@ -153,6 +157,11 @@ impl Ring {
     /// Where the next frame goes.
     pub(super) fn head(&self) -> Position {
         self.head
+    }
+
+    /// How many frames were not sent to subscribers that were too far behind, in all.
+    pub(super) fn dropped(&self) -> u64 {
+        self.dropped
     }
 
     /// Whether every subscriber that the producer waits for has room for one more frame.

@@ -1,0 +1,83 @@
+//! Who sends what to whom, as far as one node can tell.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+use super::Network;
+use crate::{
+    discovery::Catalog,
+    id::{PeerId, StreamId},
+};
+
+/// The data-flow graph of a network as one node infers it: from the catalog, which says who
+/// produces what, and from its own streams. What two others send each other it cannot know.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Topology {
+    /// All nodes that are known, the local one included, and what they do.
+    pub nodes: BTreeMap<PeerId, NodeRoles>,
+    /// Which node's datums reach which other node.
+    pub flows: BTreeSet<Flow>,
+}
+
+/// What a node does.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct NodeRoles {
+    /// The streams that it produces.
+    pub produces: BTreeSet<StreamId>,
+    /// The streams that it consumes: of the local node all, of others those from the local node.
+    pub consumes: BTreeSet<StreamId>,
+}
+
+/// A stream from one node to another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Flow {
+    /// The stream.
+    pub stream: StreamId,
+    /// The node that sends.
+    pub producer: PeerId,
+    /// The node that receives.
+    pub consumer: PeerId,
+}
+
+impl Topology {
+    /// `followed` are the streams that the local node consumes, `sent` those that others consume
+    /// from it.
+    fn infer(
+        catalog: &Catalog,
+        followed: &BTreeSet<StreamId>,
+        sent: Vec<(StreamId, PeerId)>,
+    ) -> Self {
+        let mut topology = Self::default();
+        let local = catalog.local_id();
+        for entry in catalog.iter() {
+            let roles = topology.nodes.entry(*entry.id()).or_default();
+            roles.produces = entry.streams().clone();
+            if *entry.id() != local {
+                let flow = |stream: &StreamId| Flow {
+                    stream: *stream,
+                    producer: *entry.id(),
+                    consumer: local,
+                };
+                topology.flows.extend(entry.streams().intersection(followed).map(flow));
+            }
+        }
+        topology.nodes.entry(local).or_default().consumes.clone_from(followed);
+        for (stream, consumer) in sent {
+            topology.flows.insert(Flow { stream, producer: local, consumer });
+            topology.nodes.entry(consumer).or_default().consumes.insert(stream);
+        }
+        topology
+    }
+}
+
+impl Network {
+    /// Who sends what to whom, as far as this node can tell at this moment.
+    #[must_use]
+    pub fn topology(&self) -> Topology {
+        let sent = self.streams.consumers_of_all();
+        Topology::infer(&self.discovery.catalog(), &self.discovery.followed_streams(), sent)
+    }
+}

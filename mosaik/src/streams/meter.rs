@@ -1,0 +1,130 @@
+//! What the ends of streams count for whoever watches the node.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, AtomicUsize, Ordering},
+};
+
+use super::status::Stats;
+use crate::{
+    id::StreamId,
+    telemetry::{self, Metered, Reasons, Sample},
+    transport::CloseReason,
+};
+
+/// Subscriptions that no producer answers for: nobody produces the stream here, say.
+#[derive(Debug, Default)]
+pub(super) struct Unserved(Reasons);
+
+impl Unserved {
+    pub(super) fn rejected(&self, reason: CloseReason) {
+        self.0.count(reason.name());
+    }
+}
+
+impl Metered for Unserved {
+    fn sample(&self, sample: &mut Sample) {
+        sample.add(&telemetry::PRODUCERS_ACTIVE, 0);
+        sample.add(&telemetry::SUBSCRIPTIONS_ACCEPTED, 0);
+        self.0.sample(sample, &telemetry::SUBSCRIPTIONS_REJECTED, None);
+    }
+}
+
+/// A producer, counted.
+#[derive(Debug)]
+pub(super) struct ProducerMeter {
+    stream: StreamId,
+    /// What was taken out of the ring for subscribers. Counted under the lock of the ring.
+    pub(super) sent: Stats,
+    dropped: AtomicU64,
+    accepted: AtomicU64,
+    rejected: Reasons,
+    consumers: AtomicUsize,
+}
+
+impl ProducerMeter {
+    pub(super) fn new(stream: StreamId) -> Self {
+        Self {
+            stream,
+            sent: Stats::new(),
+            dropped: AtomicU64::new(0),
+            accepted: AtomicU64::new(0),
+            rejected: Reasons::default(),
+            consumers: AtomicUsize::new(0),
+        }
+    }
+
+    /// So many were not sent to consumers that lagged, since the start.
+    pub(super) fn dropped(&self, total: u64) {
+        self.dropped.store(total, Ordering::Relaxed);
+    }
+
+    pub(super) fn accepted(&self) {
+        self.accepted.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn rejected(&self, reason: CloseReason) {
+        self.rejected.count(reason.name());
+    }
+
+    /// So many consumers are subscribed now.
+    pub(super) fn consumers(&self, count: usize) {
+        self.consumers.store(count, Ordering::Relaxed);
+    }
+}
+
+impl Metered for ProducerMeter {
+    fn sample(&self, sample: &mut Sample) {
+        let accepted = self.accepted.load(Ordering::Relaxed);
+        let consumers = self.consumers.load(Ordering::Relaxed) as u64;
+        let (items, bytes) = (self.sent.datums() as u64, self.sent.bytes() as u64);
+        sample.add(&telemetry::PRODUCERS_ACTIVE, 1);
+        sample.add(&telemetry::SUBSCRIPTIONS_ACCEPTED, accepted);
+        self.rejected.sample(sample, &telemetry::SUBSCRIPTIONS_REJECTED, None);
+        let stream = self.stream;
+        sample.of_stream(stream, &telemetry::PRODUCER_CONSUMERS, consumers);
+        sample.of_stream(stream, &telemetry::PRODUCER_ACCEPTED, accepted);
+        self.rejected.sample(sample, &telemetry::PRODUCER_REJECTED, Some(stream));
+        sample.of_stream(stream, &telemetry::PRODUCER_ITEMS_SENT, items);
+        let dropped = self.dropped.load(Ordering::Relaxed);
+        sample.of_stream(stream, &telemetry::PRODUCER_ITEMS_DROPPED, dropped);
+        sample.of_stream(stream, &telemetry::PRODUCER_BYTES_SENT, bytes);
+        sample.of_stream(stream, &telemetry::DATUMS_TOTAL, items);
+        sample.of_stream(stream, &telemetry::BYTES_TOTAL, bytes);
+    }
+}
+
+/// A consumer, counted.
+#[derive(Debug)]
+pub(super) struct ConsumerMeter {
+    stream: StreamId,
+    /// What was handed to the application. Counted under the lock of the reader.
+    pub(super) received: Stats,
+    producers: AtomicUsize,
+}
+
+impl ConsumerMeter {
+    pub(super) fn new(stream: StreamId) -> Arc<Self> {
+        let (received, producers) = (Stats::new(), AtomicUsize::new(0));
+        Arc::new(Self { stream, received, producers })
+    }
+
+    /// It is subscribed to so many producers now.
+    pub(super) fn producers(&self, count: usize) {
+        self.producers.store(count, Ordering::Relaxed);
+    }
+}
+
+impl Metered for ConsumerMeter {
+    fn sample(&self, sample: &mut Sample) {
+        let stream = self.stream;
+        let producers = self.producers.load(Ordering::Relaxed) as u64;
+        let (items, bytes) = (self.received.datums() as u64, self.received.bytes() as u64);
+        sample.of_stream(stream, &telemetry::CONSUMERS_ACTIVE, 1);
+        sample.of_stream(stream, &telemetry::CONSUMER_PRODUCERS, producers);
+        sample.of_stream(stream, &telemetry::CONSUMER_ITEMS_RECEIVED, items);
+        sample.of_stream(stream, &telemetry::CONSUMER_BYTES_RECEIVED, bytes);
+        sample.of_stream(stream, &telemetry::DATUMS_TOTAL, items);
+        sample.of_stream(stream, &telemetry::BYTES_TOTAL, bytes);
+    }
+}

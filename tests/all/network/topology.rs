@@ -1,0 +1,82 @@
+//! Who sends what to whom.
+
+use mosaik::{
+    Datum, Network,
+    discovery::Catalog,
+    futures::StreamExt,
+    network::{Flow, Topology},
+};
+use serde::{Serialize, de::DeserializeOwned};
+
+fn is_plain_data<T: Serialize + DeserializeOwned + Clone + PartialEq>(_: &T) {}
+
+#[mosaik::network_test(sim)]
+async fn the_graph_shows_who_produces_and_who_consumes(nodes: [Network; 3]) {
+    let [a, b, c] = &nodes;
+    let numbers = u64::derived_stream_id();
+    let text = String::derived_stream_id();
+    let producer = a.streams().produce::<u64>();
+    let _unheard = c.streams().produce::<String>();
+    let mut consumer = b.streams().consume::<u64>();
+    producer.send(1).await.unwrap();
+    assert_eq!(consumer.next().await, Some(1));
+    for node in [a, b] {
+        let mut changes = node.discovery().catalog_watch();
+        let knows = |catalog: &Catalog| {
+            let entry = catalog.get(&c.local().id());
+            entry.is_some_and(|entry| entry.streams().contains(&text))
+        };
+        drop(changes.wait_for(knows).await.unwrap());
+    }
+    let flow = Flow { stream: numbers, producer: a.local().id(), consumer: b.local().id() };
+    for node in [a, b] {
+        let topology: Topology = node.topology();
+        is_plain_data(&topology);
+        assert_eq!(topology.nodes.len(), 3);
+        assert_eq!(topology.flows, [flow].into());
+        assert!(topology.nodes[&a.local().id()].produces.contains(&numbers));
+        assert!(topology.nodes[&b.local().id()].consumes.contains(&numbers));
+        assert!(topology.nodes[&c.local().id()].produces.contains(&text));
+    }
+    drop(consumer);
+    producer.when().unsubscribed().await;
+    assert!(a.topology().flows.is_empty());
+}
+
+#[mosaik::network_test(sim)]
+async fn a_stream_tells_its_name_and_schema_to_whoever_asks(nodes: [Network; 2]) {
+    let [a, b] = &nodes;
+    let stream = u64::derived_stream_id();
+    let ask = || b.discovery().describe(a.local().id(), stream);
+    assert_eq!(ask().await.unwrap(), None);
+    let producer = a.streams().produce::<u64>();
+    let described = ask().await.unwrap().expect("it is produced");
+    assert_eq!(described.intent(), u64::intent());
+    let schema = u64::schema().expect("a number has one");
+    assert_eq!(described.schema().map(|it| it.fingerprint()), Some(schema.fingerprint()));
+    drop(producer);
+    assert_eq!(ask().await.unwrap(), None);
+}
+
+#[mosaik::network_test(sim)]
+async fn a_consumer_knows_how_far_away_a_producer_is_before_it_subscribes(nodes: [Network; 2]) {
+    use std::{
+        sync::{Arc, Mutex},
+        time::Duration,
+    };
+    let [a, b] = &nodes;
+    let _producer = a.streams().produce::<u64>();
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let judged = seen.clone();
+    let consumer = b
+        .streams()
+        .consumer::<u64>()
+        .require(move |peer| {
+            judged.lock().unwrap().push(peer.rtt());
+            peer.rtt_below(Duration::from_millis(500))
+        })
+        .build();
+    consumer.when().subscribed().await;
+    let seen = seen.lock().unwrap();
+    assert!(!seen.is_empty() && seen.iter().all(Option::is_some), "{seen:?}");
+}
