@@ -8,5 +8,6 @@ mod discovery;
 mod macros;
 mod metrics;
 mod network;
+mod sim;
 mod streams;
 mod tickets;

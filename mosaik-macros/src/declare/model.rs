@@ -10,7 +10,8 @@ use crate::{
     values,
 };
 
-const KEYS: &str = "require, require_ticket, online_when, max_consumers, buffer_size, criteria";
+const KEYS: &str = "require, require_ticket, online_when, max_consumers, buffer_size, \
+     disconnect_lagging, criteria, backoff";
 
 pub(super) struct Model {
     pub(super) attrs: Vec<Attribute>,
@@ -116,6 +117,8 @@ impl Ends {
                 let Some(value) = count("buffer_size", "buffer_size: 1024", errors) else { return };
                 set(&mut producer.buffer, value, &key, errors);
             }
+            "disconnect_lagging" => set(&mut producer.disconnect_lagging, value, &key, errors),
+            "backoff" => set(&mut consumer.backoff, value, &key, errors),
             _ => set(&mut consumer.criteria, value, &key, errors),
         }
     }
@@ -131,8 +134,8 @@ fn set(slot: &mut Option<Expr>, value: Expr, key: &Ident, errors: &mut Errors) {
 
 /// The ends that an entry configures; `None` after an error.
 ///
-/// A prefix of `require` or `require_ticket` names who must satisfy it, so the other end checks it; any other prefix
-/// names the end that is configured.
+/// A prefix of `require` or `require_ticket` names who must satisfy it, so the other end checks
+/// it; any other prefix names the end that is configured.
 fn configured(
     key: &Ident,
     side: Option<&(Side, Ident)>,
@@ -143,8 +146,10 @@ fn configured(
     let (owner, ends) = match key.to_string().as_str() {
         "require" | "require_ticket" => (None, written.map(Side::other)),
         "online_when" => (None, written),
-        "max_consumers" | "buffer_size" => (Some(Side::Producer), Some(Side::Producer)),
-        "criteria" => (Some(Side::Consumer), Some(Side::Consumer)),
+        "max_consumers" | "buffer_size" | "disconnect_lagging" => {
+            (Some(Side::Producer), Some(Side::Producer))
+        }
+        "criteria" | "backoff" => (Some(Side::Consumer), Some(Side::Consumer)),
         _ => {
             errors.at(key, format!("unknown key `{key}`; expected one of: {KEYS}"));
             return None;

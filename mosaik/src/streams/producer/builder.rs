@@ -143,9 +143,10 @@ impl<D, S> Builder<'_, D, S> {
         self
     }
 
-    /// Serves only consumers one of whose tickets this validator passes; several must all be passed. Judged
-    /// again when the consumer's tickets change and at the moment they expire: one that does not pass
-    /// any more is cut. Tickets that are replaced before they expire interrupt nothing.
+    /// Serves only consumers one of whose tickets this validator passes; several must all be
+    /// passed. Judged again when the consumer's tickets change and at the moment they expire: one
+    /// that does not pass any more is cut. Tickets that are replaced before they expire interrupt
+    /// nothing.
     pub fn require_ticket(mut self, validator: impl TicketValidator) -> Self {
         self.options.config.ticket_validators.push(Arc::new(validator));
         self

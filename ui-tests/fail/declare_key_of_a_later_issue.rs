@@ -1,7 +1,0 @@
-mosaik::declare::stream!(
-    pub A = u64, "a",
-    disconnect_lagging: true,
-    backoff: slow(),
-);
-
-fn main() {}
