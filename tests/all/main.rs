@@ -10,3 +10,4 @@ mod metrics;
 mod network;
 mod sim;
 mod streams;
+mod tickets;
