@@ -45,7 +45,9 @@ use proc_macro::TokenStream;
 ///
 /// | Option | Meaning |
 /// |---|---|
-/// | `buffer = 1024` | datums that a producer holds for slow consumers |
+/// | `buffer = 1024` | datums that a consumer may be behind before `on_lag` applies |
+/// | `on_lag = "block"` | what becomes of one that is further behind: the producer waits for it, it skips (`"drop-oldest"`), or it is cut (`"disconnect"`) |
+/// | `retain = 20` | datums that a late consumer gets first |
 /// | `max_consumers = 8` | a producer refuses more |
 /// | `online_when = \|c\| c.minimum_of(2)` | when `producer` and `consumer` are online |
 /// | `require = \|peer\| …` | what a peer must satisfy; repeatable, all must hold |

@@ -1,7 +1,5 @@
 mosaik::declare::stream!(
     pub A = u64, "a",
-    disconnect_lagging: true,
-    backoff: slow(),
     consumer require_ticket: jwt()
 );
 

@@ -10,7 +10,8 @@ use crate::{
     values,
 };
 
-const KEYS: &str = "require, online_when, max_consumers, buffer_size, criteria";
+const KEYS: &str =
+    "require, online_when, max_consumers, buffer_size, disconnect_lagging, criteria, backoff";
 
 pub(super) struct Model {
     pub(super) attrs: Vec<Attribute>,
@@ -105,6 +106,8 @@ impl Ends {
                 let Some(value) = count("buffer_size", "buffer_size: 1024", errors) else { return };
                 set(&mut producer.buffer, value, &key, errors);
             }
+            "disconnect_lagging" => set(&mut producer.disconnect_lagging, value, &key, errors),
+            "backoff" => set(&mut consumer.backoff, value, &key, errors),
             _ => set(&mut consumer.criteria, value, &key, errors),
         }
     }
@@ -132,8 +135,10 @@ fn configured(
     let (owner, ends) = match key.to_string().as_str() {
         "require" => (None, written.map(Side::other)),
         "online_when" => (None, written),
-        "max_consumers" | "buffer_size" => (Some(Side::Producer), Some(Side::Producer)),
-        "criteria" => (Some(Side::Consumer), Some(Side::Consumer)),
+        "max_consumers" | "buffer_size" | "disconnect_lagging" => {
+            (Some(Side::Producer), Some(Side::Producer))
+        }
+        "criteria" | "backoff" => (Some(Side::Consumer), Some(Side::Consumer)),
         _ => {
             errors.at(key, format!("unknown key `{key}`; expected one of: {KEYS}"));
             return None;

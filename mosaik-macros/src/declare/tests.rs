@@ -24,6 +24,7 @@ fn one_side_with_everything() {
         online_when: |c| c.minimum_of(1),
         max_consumers: 3,
         buffer_size: 16,
+        disconnect_lagging: true,
     })));
 }
 
@@ -36,7 +37,8 @@ fn an_id_expression_and_entries_of_both_sides() {
         producer require: |peer| peer.tags().contains(&A),
         consumer online_when: |c| c.minimum_of(0),
         producer online_when: |c| c.minimum_of(2),
-        criteria: Criteria::default()
+        criteria: Criteria::default(),
+        backoff: slow(),
     })));
 }
 

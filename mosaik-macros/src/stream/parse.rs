@@ -4,7 +4,7 @@ use proc_macro2::{Span, TokenStream};
 use syn::{Expr, LitStr, Type};
 
 use crate::{
-    channel::{ConsumerEnd, ProducerEnd},
+    channel::{ConsumerEnd, OnLag, ProducerEnd},
     crate_path::CratePath,
     errors::Errors,
     options::{Key, Options, Spec},
@@ -13,6 +13,7 @@ use crate::{
 };
 
 const REQUIRE: &str = "require = |peer| peer.tags().contains(&TRUSTED)";
+const ON_LAG: &str = "on_lag = \"drop-oldest\"";
 const ONLINE_WHEN: &str = "online_when = |c| c.minimum_of(2)";
 
 /// What may also be said of one side alone.
@@ -23,6 +24,8 @@ const SPEC: Spec = Spec {
     intent: true,
     keys: &[
         Key::expr("buffer", "buffer = 1024"),
+        Key::expr("on_lag", ON_LAG),
+        Key::expr("retain", "retain = 20"),
         Key::expr("max_consumers", "max_consumers = 8"),
         Key::expr("online_when", ONLINE_WHEN),
         Key::exprs("require", REQUIRE),
@@ -70,12 +73,22 @@ pub(super) fn parse(
         values::count(expr, name, example, errors).cloned()
     };
     let buffer = count("buffer", "buffer = 1024", errors);
+    let on_lag = options.expr("on_lag").and_then(|expr| on_lag(expr, errors));
+    let retain = count("retain", "retain = 20", errors);
     let max_consumers = count("max_consumers", "max_consumers = 8", errors);
     // A side's `require` says what that side must satisfy, so the other side checks it.
     let (require, online_when) = merge(&both, of_consumer.as_ref(), of_producer.as_ref());
-    let producer = ProducerEnd { buffer, max_consumers, require, online_when };
+    let producer = ProducerEnd {
+        buffer,
+        on_lag,
+        disconnect_lagging: None,
+        retain,
+        max_consumers,
+        require,
+        online_when,
+    };
     let (require, online_when) = merge(&both, of_producer.as_ref(), of_consumer.as_ref());
-    let consumer = ConsumerEnd { criteria: None, require, online_when };
+    let consumer = ConsumerEnd { criteria: None, backoff: None, require, online_when };
     Some(Input {
         krate: CratePath::new(options.crate_path()),
         intent: options.intent.clone(),
@@ -89,6 +102,19 @@ pub(super) fn parse(
         serde: flag("serde", errors),
         item,
     })
+}
+
+fn on_lag(expr: &Expr, errors: &mut Errors) -> Option<OnLag> {
+    let text = values::text(expr, ON_LAG, errors)?;
+    match text.value().as_str() {
+        "block" => Some(OnLag::Block),
+        "drop-oldest" => Some(OnLag::DropOldest),
+        "disconnect" => Some(OnLag::Disconnect),
+        _ => {
+            errors.at(text, "`on_lag` is `\"block\"`, `\"drop-oldest\"` or `\"disconnect\"`");
+            None
+        }
+    }
 }
 
 struct Side {

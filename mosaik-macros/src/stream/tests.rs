@@ -54,6 +54,8 @@ fn every_option() {
     let attribute = quote! {
         "busy",
         buffer = 16,
+        on_lag = "drop-oldest",
+        retain = 20,
         max_consumers = LIMIT,
         online_when = |c| c.minimum_of(2),
         require = |peer| peer.tags().contains(&A),

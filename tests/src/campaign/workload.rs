@@ -7,7 +7,7 @@ use std::{
 };
 
 use mosaik::{
-    Network, PeerId,
+    Bytes, Network, PeerId,
     streams::{Consumer, Producer, consumer::Event},
 };
 use rand::{RngExt, SeedableRng, rngs::StdRng};

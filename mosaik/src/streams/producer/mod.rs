@@ -4,6 +4,8 @@ mod builder;
 mod config;
 mod core;
 mod error;
+mod group;
+mod groups;
 mod outlet;
 mod ring;
 mod stall;

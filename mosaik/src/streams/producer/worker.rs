@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     discovery::{Discovery, PeerInfo},
-    id::PeerId,
+    id::{PeerId, UniqueId},
     streams::{
         protocol::{From, Subscribe},
         status::{Channel, ChannelInfo, State, Stats},
@@ -65,12 +65,28 @@ impl Drop for Place {
 /// Tells consumers apart: the peer, and which of its consumers.
 type Key = (PeerId, u64);
 
-/// A consumer whose connection broke, and until when its frames are kept.
+/// Whose frames are kept though nobody is connected, and until when.
 #[derive(Debug)]
 struct Held {
-    key: Key,
-    cursor: CursorId,
+    what: Kept,
     until: Instant,
+}
+
+#[derive(Debug)]
+enum Kept {
+    /// The place of one consumer.
+    Place(Key, CursorId),
+    /// A group without members.
+    Group(UniqueId),
+}
+
+impl Kept {
+    fn end(&self, core: &Core) {
+        match self {
+            Self::Place(_, cursor) => core.leave(*cursor),
+            Self::Group(group) => core.end_empty_group(group),
+        }
+    }
 }
 
 /// No place, and why.
@@ -85,6 +101,7 @@ pub(super) struct Denied {
 struct Member {
     key: Key,
     start: Start,
+    group: Option<UniqueId>,
     channel: Arc<Channel>,
     info: ChannelInfo,
     peer: PeerInfo,
@@ -156,7 +173,7 @@ impl Worker {
                 self.core.close();
                 self.waiting.clear();
                 // The stream is not announced any more: nobody finds the way back.
-                std::mem::take(&mut self.held).iter().for_each(|held| self.core.leave(held.cursor));
+                std::mem::take(&mut self.held).iter().for_each(|held| held.what.end(&self.core));
             }
         }
     }
@@ -206,8 +223,9 @@ impl Worker {
             From::At(_) | From::Retained => Start::Retained,
             From::Live => Start::Live,
         };
+        let group = request.group;
         let member =
-            Member { key, start, channel, info, peer, state, end: Some(end), outlet: None };
+            Member { key, start, group, channel, info, peer, state, end: Some(end), outlet: None };
         self.members.insert(number, member);
         self.publish();
         Ok(Place { number, ended, broken: false, requests: self.core.requests.clone() })
@@ -230,7 +248,7 @@ impl Worker {
         let key = member.key;
         let mut attached = None;
         let channel = member.channel.clone();
-        let from = self.core.join(member.start, |cursor| {
+        let from = self.core.join(member.start, member.group, |cursor| {
             let outlet = Arc::new(Outlet::new(cursor, channel, stream));
             attached = Some(outlet.clone());
             outlet
@@ -250,9 +268,9 @@ impl Worker {
     fn supersede(&mut self, key: Key, place: u64) {
         let core = &self.core;
         self.held.retain(|held| {
-            let other = held.key != key;
+            let other = !matches!(held.what, Kept::Place(of, _) if of == key);
             if !other {
-                core.leave(held.cursor);
+                held.what.end(core);
             }
             other
         });
@@ -280,7 +298,15 @@ impl Worker {
             let hold = broken && !back && !window.is_zero() && !self.core.closing.is_cancelled();
             let cursor = outlet.cursor();
             if hold && self.core.hold(cursor) {
-                self.held.push(Held { key: member.key, cursor, until: Instant::now() + window });
+                let what = match member.group {
+                    Some(group) => {
+                        self.held
+                            .retain(|held| !matches!(held.what, Kept::Group(of) if of == group));
+                        Kept::Group(group)
+                    }
+                    None => Kept::Place(member.key, cursor),
+                };
+                self.held.push(Held { what, until: Instant::now() + window });
             } else {
                 self.core.leave(cursor);
             }
@@ -297,7 +323,7 @@ impl Worker {
         self.held.retain(|held| {
             let kept = held.until > now;
             if !kept {
-                core.leave(held.cursor);
+                held.what.end(core);
             }
             kept
         });
@@ -361,7 +387,7 @@ impl Worker {
         let core = &self.core;
         core.meter.consumers(peers.len());
         core.channels.set(self.members.values().map(|member| member.info.clone()).collect());
-        core.set_online(core.roster.would_hold(core.when.condition(), &peers));
+        core.set_online(core.when.would_be_online(&peers));
         core.roster.publish(peers);
     }
 }
