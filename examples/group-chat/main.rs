@@ -11,8 +11,9 @@
 //! here (or with that of `cargo run --example bootstrap`).
 //!
 //! Everybody produces a stream of posts, and consumes everybody else's. Each room is a stream of
-//! its own. Who is here is who is connected; the names come with the posts, and everybody who is
-//! new is greeted with a post that says only the name.
+//! its own. Each node retains its last posts, so that whoever comes late reads what was said last.
+//! Who is here is who is connected; the names come with the posts, the first of which says only the
+//! name.
 
 mod room;
 mod screen;
@@ -44,10 +45,10 @@ async fn main(network: Network, args: Args) -> anyhow::Result<()> {
     let screen = Screen::new(format!("{nickname}> "));
     screen.print(format!("* You are in `{}`. /who, /ticket, /quit", args.room));
     let room = Room::enter(&network, &screen, nickname, &args.room)?;
+    room.greet().await?;
     tokio::select! {
         left = typing(&network, &screen, &room) => left?,
         () = room.listen() => {}
-        greeted = room.greet() => greeted?,
     }
     room.leave().await
 }

@@ -9,7 +9,7 @@ use futures::{SinkExt, StreamExt};
 use mosaik::{
     Network, PeerId,
     discovery::PeerEntry,
-    streams::{Consumer, Producer, producer::SendError},
+    streams::{Consumer, Producer},
 };
 use mosaik_examples::peers::{Change, Peers};
 
@@ -32,6 +32,9 @@ enum Content {
     /// Said to all.
     Line(String),
 }
+
+/// How many of its last posts each member keeps for those who come late.
+const KEPT: usize = 20;
 
 /// A room, as one who is in it sees it.
 #[derive(Debug)]
@@ -61,40 +64,39 @@ impl<'a> Room<'a> {
     ) -> anyhow::Result<Self> {
         let stream = Post::STREAM_ID.derive(name);
         let streams = network.streams();
+        let producer = streams
+            .producer::<Post>()
+            .with_stream_id(stream)
+            .retain(KEPT)
+            // What is said to an empty room is kept for who comes next.
+            .online_when(|readers| readers.minimum_of(0));
         Ok(Self {
             screen,
             me: network.discovery().me().into(),
             nickname,
-            producer: streams.producer::<Post>().with_stream_id(stream).build()?,
+            producer: producer.build()?,
             consumer: streams.consumer::<Post>().with_stream_id(stream).build(),
             members: Mutex::default(),
         })
     }
 
-    /// Says something to all who are here.
+    /// Says something to all who are here, and to those who come soon.
     pub async fn say(&self, text: &str) -> anyhow::Result<()> {
-        let post = self.post(Content::Line(printable(text)));
         if !self.screen.is_interactive() {
             // What comes through a pipe waits until somebody hears it.
-            self.producer.send(post).await?;
-            return Ok(());
+            self.producer.when().subscribed().await;
         }
-        match self.producer.try_send(post) {
-            Ok(()) => {}
-            Err(SendError::Offline(_)) => self.screen.print("* Nobody else is here to read that"),
-            Err(error) => self.screen.print(format!("* Not sent: {error}")),
+        self.producer.send(self.post(Content::Line(printable(text)))).await?;
+        if self.screen.is_interactive() && self.producer.consumers().next().is_none() {
+            self.screen.print("* Nobody else is here: whoever comes next will read that");
         }
         Ok(())
     }
 
-    /// Tells this node's name to everybody who comes.
+    /// Tells this node's name, now and to everybody who comes: until something is said, this is
+    /// the post that they get first.
     pub async fn greet(&self) -> anyhow::Result<()> {
-        let mut readers = Peers::hearing(&self.producer);
-        loop {
-            if let Change::Came(_) = readers.next().await {
-                self.producer.send(self.post(Content::Greeting)).await?;
-            }
-        }
+        Ok(self.producer.send(self.post(Content::Greeting)).await?)
     }
 
     /// Prints what is said, and who comes and goes. Ends with the network.

@@ -1,4 +1,4 @@
-//! Who is connected to a producer or a consumer, as it changes.
+//! Who is connected to a consumer, as it changes.
 
 use std::{
     collections::{HashSet, VecDeque},
@@ -9,7 +9,7 @@ use futures::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered}
 use mosaik::{
     PeerId,
     discovery::PeerEntry,
-    streams::{ChannelInfo, Consumer, Producer, When},
+    streams::{ChannelInfo, Consumer, When},
 };
 
 /// A peer's coming or going.
@@ -21,7 +21,7 @@ pub enum Change {
     Left(PeerId),
 }
 
-/// Follows the peers at the other ends of a stream.
+/// Follows the producers of a stream.
 pub struct Peers {
     when: When,
     channels: Box<dyn Fn() -> Vec<ChannelInfo> + Send>,
@@ -35,12 +35,6 @@ impl Peers {
     pub fn heard_by<D: 'static>(consumer: &Consumer<D>) -> Self {
         let consumer = consumer.clone();
         Self::new(consumer.when().clone(), move || consumer.producers().collect())
-    }
-
-    /// Follows those that hear this producer.
-    pub fn hearing<D: 'static>(producer: &Producer<D>) -> Self {
-        let producer = producer.clone();
-        Self::new(producer.when().clone(), move || producer.consumers().collect())
     }
 
     fn new(when: When, channels: impl Fn() -> Vec<ChannelInfo> + Send + 'static) -> Self {

@@ -40,16 +40,40 @@ pub(crate) enum ChannelId {
 #[derive(Default)]
 pub(crate) struct ProducerEnd {
     pub(crate) buffer: Option<Expr>,
+    pub(crate) on_lag: Option<OnLag>,
+    pub(crate) disconnect_lagging: Option<Expr>,
+    pub(crate) retain: Option<Expr>,
     pub(crate) max_consumers: Option<Expr>,
     pub(crate) require: Vec<Expr>,
+    pub(crate) require_ticket: Vec<Expr>,
     pub(crate) online_when: Option<Expr>,
+}
+
+/// What becomes of a consumer that lags.
+#[derive(Clone, Copy)]
+pub(crate) enum OnLag {
+    Block,
+    DropOldest,
+    Disconnect,
+}
+
+impl OnLag {
+    fn tokens(self, private: &TokenStream) -> TokenStream {
+        match self {
+            Self::Block => quote!(#private::OnLag::Block),
+            Self::DropOldest => quote!(#private::OnLag::DropOldest),
+            Self::Disconnect => quote!(#private::OnLag::Disconnect),
+        }
+    }
 }
 
 /// How the consuming end is opened.
 #[derive(Default)]
 pub(crate) struct ConsumerEnd {
     pub(crate) criteria: Option<Expr>,
+    pub(crate) backoff: Option<Expr>,
     pub(crate) require: Vec<Expr>,
+    pub(crate) require_ticket: Vec<Expr>,
     pub(crate) online_when: Option<Expr>,
 }
 
@@ -190,8 +214,12 @@ impl Channel {
         let (impl_generics, type_generics, bounds) = generics.split_for_impl();
         let (network, named) = (network(), self.named());
         let buffer = end.buffer.iter();
+        let on_lag = end.on_lag.iter().map(|on_lag| on_lag.tokens(&private));
+        let disconnect_lagging = end.disconnect_lagging.iter();
+        let retain = end.retain.iter();
         let max_consumers = end.max_consumers.iter();
-        let (require, online_when) = (&end.require, end.online_when.iter());
+        let (require, require_ticket) = (&end.require, &end.require_ticket);
+        let online_when = end.online_when.iter();
         quote! {
             #[automatically_derived]
             #[allow(deprecated)]
@@ -203,8 +231,12 @@ impl Channel {
                         #network.streams().producer::<#datum>()
                             #named
                             #(.with_buffer_size(#buffer))*
+                            #(.on_lag(#on_lag))*
+                            #(.disconnect_lagging(#disconnect_lagging))*
+                            #(.retain(#retain))*
                             #(.with_max_consumers(#max_consumers))*
                             #(.require(#require))*
+                            #(.require_ticket(#require_ticket))*
                             #(.online_when(#online_when))*
                             .build(),
                     )
@@ -227,8 +259,9 @@ impl Channel {
         let generics = self.bounded();
         let (impl_generics, type_generics, bounds) = generics.split_for_impl();
         let (network, named) = (network(), self.named());
-        let criteria = end.criteria.iter();
-        let (require, online_when) = (&end.require, end.online_when.iter());
+        let (criteria, backoff) = (end.criteria.iter(), end.backoff.iter());
+        let (require, require_ticket) = (&end.require, &end.require_ticket);
+        let online_when = end.online_when.iter();
         quote! {
             #[automatically_derived]
             #[allow(deprecated)]
@@ -239,7 +272,9 @@ impl Channel {
                     #network.streams().consumer::<#datum>()
                         #named
                         #(.with_criteria(#criteria))*
+                        #(.with_backoff(#backoff))*
                         #(.require(#require))*
+                        #(.require_ticket(#require_ticket))*
                         #(.online_when(#online_when))*
                         .build()
                 }

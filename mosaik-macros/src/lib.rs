@@ -45,11 +45,14 @@ use proc_macro::TokenStream;
 ///
 /// | Option | Meaning |
 /// |---|---|
-/// | `buffer = 1024` | datums that a producer holds for slow consumers |
+/// | `buffer = 1024` | datums that a consumer may be behind before `on_lag` applies |
+/// | `on_lag = "block"` | what becomes of one that is further behind: the producer waits for it, it skips (`"drop-oldest"`), or it is cut (`"disconnect"`) |
+/// | `retain = 20` | datums that a late consumer gets first |
 /// | `max_consumers = 8` | a producer refuses more |
 /// | `online_when = \|c\| c.minimum_of(2)` | when `producer` and `consumer` are online |
 /// | `require = \|peer\| …` | what a peer must satisfy; repeatable, all must hold |
-/// | `producer(…)`, `consumer(…)` | the two above for one side: `online_when` of that side, `require` of the peers on that side |
+/// | `require_ticket = validator` | what the tickets of a peer must pass; repeatable, all must be passed |
+/// | `producer(…)`, `consumer(…)` | the three above for one side: `online_when` of that side, `require` and `require_ticket` of the peers on that side |
 /// | `datum = Type` | on a unit struct: a second, separately named stream of an existing serde type |
 /// | `constructors = false` | no functions `producer`, `consumer`, …: for types with their own |
 /// | `serde = false` | adds no derives: for hand-written impls |

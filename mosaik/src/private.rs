@@ -17,7 +17,10 @@ pub use crate::{
     schema::{
         Datum, DecodeError, EncodeError, Identity, Schema, decode, encode, encode_into, schema_of,
     },
-    streams::{Consumer, Producer, StreamConsumer, StreamProducer, producer::BuilderError},
+    streams::{
+        Consumer, Producer, StreamConsumer, StreamProducer,
+        producer::{BuilderError, OnLag},
+    },
 };
 
 /// The id that a const parameter adds to that of its type.

@@ -9,4 +9,6 @@ mod hostile;
 mod macros;
 mod metrics;
 mod network;
+mod sim;
 mod streams;
+mod tickets;

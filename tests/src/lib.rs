@@ -16,6 +16,8 @@ use mosaik::{Network, UniqueId};
 use tokio::time::{Instant, sleep, timeout};
 use tracing_subscriber::EnvFilter;
 
+pub mod campaign;
+pub mod converge;
 pub mod hostile;
 mod process;
 

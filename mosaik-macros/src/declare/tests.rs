@@ -21,9 +21,12 @@ fn one_side_with_everything() {
         #[derive(Clone)]
         pub(crate) producer Prices<T: Datum, const N: usize> = Wrap<T, N>, "prices",
         consumer require: |peer| peer.tags().contains(&A),
+        consumer require_ticket: StaffOnly,
+        require_ticket: member(A),
         online_when: |c| c.minimum_of(1),
         max_consumers: 3,
         buffer_size: 16,
+        disconnect_lagging: true,
     })));
 }
 
@@ -34,9 +37,13 @@ fn an_id_expression_and_entries_of_both_sides() {
         require: |peer| fast(peer),
         require: trusted,
         producer require: |peer| peer.tags().contains(&A),
+        require_ticket: StaffOnly,
+        producer require_ticket: member(of::<A, B>()),
+        consumer require_ticket: Signed { by: KEY },
         consumer online_when: |c| c.minimum_of(0),
         producer online_when: |c| c.minimum_of(2),
-        criteria: Criteria::default()
+        criteria: Criteria::default(),
+        backoff: slow(),
     })));
 }
 
@@ -67,6 +74,8 @@ fn all_errors_of_a_declaration_are_reported_together() {
         backof: 1,
         consumer max_consumers: 3,
         producer require: |_| true,
+        producer require_ticket: StaffOnly,
+        require_ticket: "staff",
         buffer_size: 0,
         buffer_size: "x",
         max_consumers: 1,

@@ -100,7 +100,7 @@ impl<D> Codec<D> {
 
     /// What is told to peers that ask for the stream.
     pub(super) fn description(&self) -> Description {
-        Description::new(self.intent()).with_schema((self.schema)())
+        Description::new(self.intent()).with_schema(self.schema())
     }
 
     /// The name of the type, for people to read.

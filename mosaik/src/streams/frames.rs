@@ -86,14 +86,18 @@ struct Head {
     is_mark: bool,
 }
 
-/// The lengths of the frames in a slice that holds whole frames only: on the wire, and of their
-/// bodies.
+/// The length of the frame that a slice begins with: on the wire, and of its body.
+pub(super) fn first_length(bytes: &[u8]) -> Option<(usize, usize)> {
+    let Head { length, prefix, .. } = read_prefix(bytes).ok()??;
+    (prefix + length <= bytes.len()).then_some((prefix + length, length))
+}
+
+/// The lengths of the frames in a slice that holds whole frames only.
 pub(super) fn lengths(bytes: &[u8]) -> impl Iterator<Item = (usize, usize)> {
     let mut rest = bytes;
     std::iter::from_fn(move || {
-        let Head { length, prefix, .. } = read_prefix(rest).ok()??;
-        let whole = prefix + length;
-        rest = rest.get(whole..)?;
+        let (whole, length) = first_length(rest)?;
+        rest = &rest[whole..];
         Some((whole, length))
     })
 }

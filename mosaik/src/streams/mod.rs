@@ -47,6 +47,7 @@ mod config;
 pub mod consumer;
 mod criteria;
 mod def;
+mod eligible;
 mod error;
 mod frames;
 #[cfg(any(test, feature = "fuzzing"))]

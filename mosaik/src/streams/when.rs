@@ -1,33 +1,47 @@
 //! Conditions that one can await: how many peers are there that pass.
 //!
 //! One implementation for everything that counts peers. The owner publishes to a [`Roster`] who
-//! counts at present; a [`Conditions`] looks at every state in between, so that it misses no edge
-//! however late it is polled.
+//! counts at present. Each state knows the one after it, and a [`Conditions`] holds on to the last
+//! one that it has looked at: it misses no edge, however late it is polled, and states that nobody
+//! holds on to are gone.
 
 use std::{
-    collections::VecDeque,
     fmt,
     future::Future,
     panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
     task::{Context, Poll},
 };
 
 use super::waiters::Waiters;
 use crate::{discovery::PeerEntry, id::Tag, many::IntoIterOrSingle};
 
-/// States that are kept for conditions that are polled late; one that is later sees only the last.
-const HISTORY: usize = 64;
-
 /// Who counts at one moment.
 #[derive(Debug)]
 struct Snapshot {
-    version: u64,
     /// One for each channel: a peer that has two counts twice.
     peers: Vec<PeerEntry>,
     /// The owner is at work; nothing is online after it has ended.
     open: bool,
+    /// What came after it.
+    next: OnceLock<Arc<Self>>,
+}
+
+impl Snapshot {
+    fn new(peers: Vec<PeerEntry>, open: bool) -> Arc<Self> {
+        Arc::new(Self { peers, open, next: OnceLock::new() })
+    }
+}
+
+/// One after the other, not each within the one before: a chain may be long.
+impl Drop for Snapshot {
+    fn drop(&mut self) {
+        let mut next = self.next.take();
+        while let Some(mut last) = next.and_then(Arc::into_inner) {
+            next = last.next.take();
+        }
+    }
 }
 
 /// Publishes who counts; owned by the worker that knows. Clones share it.
@@ -35,17 +49,15 @@ struct Snapshot {
 pub(crate) struct Roster(Arc<Mutex<History>>);
 
 struct History {
-    /// Never empty; the last one is current.
-    snapshots: VecDeque<Arc<Snapshot>>,
+    current: Arc<Snapshot>,
     waiting: Waiters,
     next_key: u64,
 }
 
 impl Roster {
     pub(crate) fn new() -> Self {
-        let first = Snapshot { version: 0, peers: Vec::new(), open: true };
         Self(Arc::new(Mutex::new(History {
-            snapshots: VecDeque::from([Arc::new(first)]),
+            current: Snapshot::new(Vec::new(), true),
             waiting: Waiters::default(),
             next_key: 0,
         })))
@@ -56,7 +68,7 @@ impl Roster {
     }
 
     fn current(&self) -> Arc<Snapshot> {
-        self.lock().current()
+        self.lock().current.clone()
     }
 
     pub(crate) fn publish(&self, peers: Vec<PeerEntry>) {
@@ -70,21 +82,14 @@ impl Roster {
 
     fn push(&self, peers: Vec<PeerEntry>, open: bool) {
         let mut history = self.lock();
-        let last = history.current();
         // What has ended stays so.
-        let open = open && last.open;
-        history.snapshots.push_back(Arc::new(Snapshot { version: last.version + 1, peers, open }));
-        if history.snapshots.len() > HISTORY {
-            history.snapshots.pop_front();
-        }
+        let next = Snapshot::new(peers, open && history.current.open);
+        let last = std::mem::replace(&mut history.current, next.clone());
+        // It is set here only, once.
+        let _ = last.next.set(next);
         let woken = history.waiting.take();
         drop(history);
         woken.wake();
-    }
-
-    /// Whether a condition would hold with these peers, before they are published.
-    pub(crate) fn would_hold(&self, condition: &Conditions, peers: &[PeerEntry]) -> bool {
-        condition.rule.holds(peers, self.current().open)
     }
 
     /// How many peers there are; at least one of them, and so on: see [`Conditions`].
@@ -93,20 +98,9 @@ impl Roster {
     }
 }
 
-impl History {
-    fn current(&self) -> Arc<Snapshot> {
-        self.snapshots.back().expect("a history is never empty").clone()
-    }
-
-    /// The states after this version, in order.
-    fn since(&self, version: u64) -> Vec<Arc<Snapshot>> {
-        self.snapshots.iter().filter(|snapshot| snapshot.version > version).cloned().collect()
-    }
-}
-
 impl fmt::Debug for Roster {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(&self.current(), f)
+        f.debug_struct("Roster").field("peers", &self.current().peers.len()).finish_non_exhaustive()
     }
 }
 
@@ -171,7 +165,6 @@ pub(crate) fn guarded(predicate: impl FnOnce() -> bool) -> bool {
 
 impl Conditions {
     fn new(roster: Roster) -> Self {
-        let last = roster.current();
         let rule = Rule {
             minimum: 1,
             filters: Vec::new(),
@@ -179,6 +172,11 @@ impl Conditions {
             while_open: false,
             negated: false,
         };
+        Self::of_rule(roster, rule)
+    }
+
+    fn of_rule(roster: Roster, rule: Rule) -> Self {
+        let last = roster.current();
         Self { roster, rule, last, met: None, key: None }
     }
 
@@ -221,15 +219,15 @@ impl Conditions {
     }
 
     /// Takes in what has happened; true if the condition was met on the way.
-    fn catch_up(&mut self, news: Vec<Arc<Snapshot>>) -> bool {
+    fn catch_up(&mut self) -> bool {
         let first = self.met.is_none();
         let mut met = self.met.unwrap_or_else(|| self.rule.holds(&self.last.peers, self.last.open));
         let mut fired = false;
-        for snapshot in news {
-            let now = self.rule.holds(&snapshot.peers, snapshot.open);
+        while let Some(next) = self.last.next.get().cloned() {
+            let now = self.rule.holds(&next.peers, next.open);
             fired |= now && !met;
             met = now;
-            self.last = snapshot;
+            self.last = next;
         }
         self.met = Some(met);
         fired || (first && met)
@@ -242,12 +240,11 @@ impl Future for Conditions {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         loop {
             // Filters are the user's code: they run without the lock.
-            let news = self.roster.lock().since(self.last.version);
-            if self.catch_up(news) {
+            if self.catch_up() {
                 return Poll::Ready(());
             }
             let mut history = self.roster.lock();
-            if history.current().version == self.last.version {
+            if Arc::ptr_eq(&history.current, &self.last) {
                 let key = self.key.unwrap_or(history.next_key);
                 if self.key.is_none() {
                     history.next_key += 1;
@@ -271,13 +268,7 @@ impl Drop for Conditions {
 
 impl Clone for Conditions {
     fn clone(&self) -> Self {
-        Self {
-            roster: self.roster.clone(),
-            rule: self.rule.clone(),
-            last: self.roster.current(),
-            met: None,
-            key: None,
-        }
+        Self::of_rule(self.roster.clone(), self.rule.clone())
     }
 }
 
@@ -305,35 +296,41 @@ impl PartialEq<Conditions> for bool {
 }
 
 /// What can be waited for at one end of a stream. Cheap to clone.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct When {
     roster: Roster,
-    online: Conditions,
+    /// Not a condition: that would hold on to everything that comes after it.
+    online: Rule,
 }
 
 impl When {
-    pub(crate) fn new(roster: Roster, mut online: Conditions) -> Self {
-        online.rule.while_open = true;
+    pub(crate) fn new(roster: Roster, online: Conditions) -> Self {
+        let online = Rule { while_open: true, ..online.rule.clone() };
         Self { roster, online }
     }
 
     /// Resolves when this end is online: when the condition given to `online_when` is met. At once
     /// if it is so already. Cancel safe.
     pub fn online(&self) -> impl Future<Output = ()> + Send + Sync + 'static + use<> {
-        self.online.clone()
+        Conditions::of_rule(self.roster.clone(), self.online.clone())
     }
 
     /// Resolves when this end is not online; at once if it is so already. Cancel safe.
     pub fn offline(&self) -> impl Future<Output = ()> + Send + Sync + 'static + use<> {
-        let mut offline = self.online.clone();
-        offline.rule.negated = !offline.rule.negated;
-        offline
+        let rule = Rule { negated: !self.online.negated, ..self.online.clone() };
+        Conditions::of_rule(self.roster.clone(), rule)
     }
 
     /// Whether this end is online right now.
     #[must_use]
     pub fn is_online(&self) -> bool {
-        self.online.is_condition_met()
+        let now = self.roster.current();
+        self.online.holds(&now.peers, now.open)
+    }
+
+    /// Whether it would be online with these peers, before they are published.
+    pub(crate) fn would_be_online(&self, peers: &[PeerEntry]) -> bool {
+        self.online.holds(peers, self.roster.current().open)
     }
 
     /// A condition on the connected peers: at least one unless
@@ -348,9 +345,11 @@ impl When {
     pub fn unsubscribed(&self) -> Conditions {
         self.subscribed().unmet()
     }
+}
 
-    pub(crate) fn condition(&self) -> &Conditions {
-        &self.online
+impl fmt::Debug for When {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("When").field("is_online", &self.is_online()).finish_non_exhaustive()
     }
 }
 
@@ -398,6 +397,33 @@ mod tests {
         roster.publish(vec![peer(1, &[])]);
         roster.publish(vec![]);
         assert!(resolves(&mut came) && resolves(&mut left));
+    }
+
+    #[test]
+    fn no_change_is_missed_however_many_come_before_the_first_poll() {
+        let roster = Roster::new();
+        let mut came = roster.conditions();
+        roster.publish(vec![peer(1, &[])]);
+        (0..100_000).for_each(|_| roster.publish(vec![]));
+        assert!(resolves(&mut came) && !resolves(&mut came));
+        let late = roster.conditions();
+        (0..100_000).for_each(|_| roster.publish(vec![]));
+        drop(late);
+    }
+
+    #[test]
+    fn states_that_nobody_has_to_look_at_are_gone() {
+        let roster = Roster::new();
+        let when = When::new(roster.clone(), roster.conditions());
+        let waiting = roster.conditions();
+        let first = Arc::downgrade(&waiting.last);
+        roster.publish(vec![peer(1, &[])]);
+        let second = Arc::downgrade(&roster.current());
+        roster.publish(vec![]);
+        assert!(first.upgrade().is_some() && second.upgrade().is_some());
+        drop(waiting);
+        assert!(first.upgrade().is_none() && second.upgrade().is_none());
+        assert!(!when.is_online());
     }
 
     #[test]

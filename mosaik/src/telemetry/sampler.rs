@@ -109,7 +109,7 @@ impl Sampler {
     /// Reads every source once and publishes what changed; sources that nobody else holds any more
     /// are forgotten.
     pub(super) fn round(&mut self) {
-        let whole = self.rounds % ROUNDS_TO_ALL == 0;
+        let whole = self.rounds.is_multiple_of(ROUNDS_TO_ALL);
         self.rounds += 1;
         if whole {
             to_recorders(&|recorder| ALL.iter().for_each(|metric| metric.describe(recorder)));

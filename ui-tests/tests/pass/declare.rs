@@ -22,6 +22,8 @@ declare::stream!(
     consumer online_when: |c| c.minimum_of(0),
     criteria: Criteria::default(),
     buffer_size: 16,
+    disconnect_lagging: false,
+    backoff: mosaik::streams::backoff::ConstantBuilder::default(),
     max_consumers: 8,
 );
 
@@ -37,6 +39,7 @@ async fn both_ends_meet(nodes: [Network; 2]) {
     let mut inp = Listed::consumer(&nodes[1]);
     let out = Listed::online_producer(&nodes[0]).await;
     assert_eq!(out.config().buffer_size, 16);
+    assert_eq!(out.config().on_lag, mosaik::streams::producer::OnLag::DropOldest);
     out.send(vec![None, Some(1)]).await.unwrap();
     assert_eq!(inp.next().await, Some(vec![None, Some(1)]));
 }

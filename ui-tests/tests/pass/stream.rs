@@ -48,6 +48,8 @@ pub struct Prices;
     "ui.busy",
     buffer = 4 * 4,
     max_consumers = 8,
+    on_lag = "disconnect",
+    retain = 20,
     online_when = |c| c.minimum_of(1),
     require = |peer| !peer.tags().contains(&TRUSTED),
     require = reachable,
@@ -123,6 +125,8 @@ async fn options_reach_the_handles(nodes: [Network; 2]) {
     let out = Busy::producer(&nodes[0]);
     assert_eq!(out.config().buffer_size, 16);
     assert_eq!(out.config().max_consumers, 8);
+    assert_eq!(out.config().on_lag, mosaik::streams::producer::OnLag::Disconnect);
+    assert_eq!(out.config().retain, 20);
     out.when().online().await;
     out.send(Busy(1)).await.unwrap();
     assert_eq!(inp.next().await, Some(Busy(1)));

@@ -7,9 +7,10 @@ use backon::BackoffBuilder;
 use super::{Consumer, ConsumerConfig};
 use crate::{
     discovery::PeerInfo,
-    id::StreamId,
+    id::{StreamId, UniqueId},
     schema::{Datum, Payload},
     streams::{ChannelConditions, Criteria, Streams, codec::Codec, config},
+    tickets::TicketValidator,
 };
 
 pub use crate::streams::producer::{Named, Unnamed};
@@ -112,6 +113,26 @@ impl<D, S> Builder<'_, D, S> {
         F: Fn(&PeerInfo) -> bool + Send + Sync + 'static,
     {
         self.options.config.require.push(Arc::new(predicate));
+        self
+    }
+
+    /// Subscribes only to producers one of whose tickets this validator passes; several must all be
+    /// passed. Judged again when the producer's tickets change and at the moment they expire: one
+    /// that does not pass any more is left. Tickets that are replaced before they expire interrupt
+    /// nothing.
+    pub fn require_ticket(mut self, validator: impl TicketValidator) -> Self {
+        self.options.config.ticket_validators.push(Arc::new(validator));
+        self
+    }
+
+    /// Makes the consumer a member of a share group: of all consumers that name the same group, on
+    /// whatever nodes, exactly one gets each datum of a producer, the one that has most room.
+    ///
+    /// Delivery is at least once: what a member had not taken when its connection broke goes to
+    /// another one at once, and is [marked](super::Delivery::redelivered). Otherwise each member
+    /// gets its part in order.
+    pub fn in_group(mut self, group: impl Into<UniqueId>) -> Self {
+        self.options.config.group = Some(group.into());
         self
     }
 

@@ -9,7 +9,7 @@ use tokio::{
 
 use super::{
     Core,
-    source::{Ended, TakenSignal},
+    source::{Ended, SourceEnd, TakenSignal},
     subscription::{ANSWER_TIMEOUT, SETTLE_INTERVAL},
 };
 use crate::{
@@ -102,34 +102,81 @@ pub(super) async fn acknowledge(
     }
 }
 
+/// How the data of a subscription end. A oneshot tells that once and panics when it is asked
+/// again; this can be asked by whoever watches the subscription, and by whoever lingers after it.
+pub(super) struct DataEnd {
+    told: oneshot::Receiver<Ended>,
+    taken: Option<u64>,
+}
+
+impl DataEnd {
+    pub(super) fn new(told: oneshot::Receiver<Ended>) -> Self {
+        Self { told, taken: None }
+    }
+
+    /// Waits for the end; `None` if it was told before, or never will be. Cancel safe.
+    pub(super) async fn end(&mut self) -> Option<SourceEnd> {
+        if self.told.is_terminated() {
+            return None;
+        }
+        let Ended { end, taken } = (&mut self.told).await.ok()?;
+        self.taken = Some(taken);
+        Some(end)
+    }
+
+    /// Waits for the end, and says how far the application has come by then. Cancel safe.
+    async fn taken(&mut self) -> Option<u64> {
+        self.end().await;
+        self.taken
+    }
+}
+
 /// Waits until the data of a subscription that is over have been read, and tells the producer as
 /// long as there is something to say it on: what it has sent must not be lost with the link.
 pub(super) async fn linger(
     core: Arc<Core>,
     number: u64,
     control: Option<Control>,
-    mut ended: oneshot::Receiver<Ended>,
+    mut ended: DataEnd,
     taken: Arc<TakenSignal>,
 ) {
     let Some(Control { mut writer, .. }) = control else {
-        let _ = ended.await;
+        ended.taken().await;
         return;
     };
-    let end = {
+    let next = {
         let acknowledging = acknowledge(&core, number, &mut writer, &taken);
         tokio::pin!(acknowledging);
         let mut told = false;
         loop {
             tokio::select! {
-                end = &mut ended => break end.ok(),
+                next = ended.taken() => break next,
                 () = &mut acknowledging, if !told => told = true,
                 () = sleep(SETTLE_INTERVAL) => core.reader().settle(number),
             }
         }
     };
-    if let Some(Ended { taken, .. }) = end
-        && writer.send(&Word::Taken(taken)).await.is_ok()
+    if let Some(next) = next
+        && writer.send(&Word::Taken(next)).await.is_ok()
     {
         writer.finish();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn an_end_that_was_heard_can_be_asked_for_again() {
+        let (sender, told) = oneshot::channel();
+        let mut ended = DataEnd::new(told);
+        assert!(sender.send(Ended { end: SourceEnd::Complete, taken: 7 }).is_ok());
+        assert!(ended.end().await.is_some());
+        assert!(ended.end().await.is_none());
+        assert_eq!(ended.taken().await, Some(7));
+        let mut never = DataEnd::new(oneshot::channel().1);
+        assert!(never.end().await.is_none());
+        assert_eq!(never.taken().await, None);
     }
 }

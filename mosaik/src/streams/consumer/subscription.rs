@@ -10,9 +10,9 @@ use tokio::{
 
 use super::{
     Core,
-    control::{Control, acknowledge, arrival, invited, linger},
+    control::{Control, DataEnd, acknowledge, arrival, invited, linger},
     events::Event,
-    source::{Ended, Source, SourceEnd, SourceParts, TakenSignal},
+    source::{Source, SourceEnd, SourceParts, TakenSignal},
     worker::Report,
 };
 use crate::{
@@ -182,6 +182,7 @@ impl Subscription {
             SubscribeError::NoCapacity => Until::Change(control, CAPACITY_PAUSE),
             SubscribeError::StreamNotFound
             | SubscribeError::NotAllowed
+            | SubscribeError::TicketsPending
             | SubscribeError::SchemaMismatch { .. }
             | SubscribeError::Undecodable(_) => Until::Change(control, LONGEST_PAUSE),
             SubscribeError::Refused(CloseReason::UnknownPeer) if !self.introduced => {
@@ -230,7 +231,8 @@ impl Subscription {
         let taken = Arc::new(TakenSignal::default());
         let parts =
             SourceParts { stream, slot, channel: channel.clone(), place, taken: taken.clone() };
-        let (source, mut ended) = Source::new(parts);
+        let (source, told) = Source::new(parts);
+        let mut ended = DataEnd::new(told);
         channel.stats.start();
         state.send_replace(State::Connected);
         self.core.add_source(self.number, source);
@@ -270,12 +272,7 @@ impl Subscription {
 
     /// At most one subscription's data wait to be read while the next one's come in: holds until
     /// those of the subscription before this one have been read.
-    async fn drain(
-        &mut self,
-        control: Option<Control>,
-        ended: oneshot::Receiver<Ended>,
-        taken: Arc<TakenSignal>,
-    ) {
+    async fn drain(&mut self, control: Option<Control>, ended: DataEnd, taken: Arc<TakenSignal>) {
         self.core.reader().settle(self.number);
         let (done, drained) = oneshot::channel();
         let lingering = linger(self.core.clone(), self.number, control, ended, taken);
@@ -294,7 +291,7 @@ impl Subscription {
         &mut self,
         entry: PeerEntry,
         control: &mut Control,
-        ended: &mut oneshot::Receiver<Ended>,
+        ended: &mut DataEnd,
         taken: &Arc<TakenSignal>,
     ) -> Over {
         let (core, number) = (self.core.clone(), self.number);
@@ -303,7 +300,7 @@ impl Subscription {
             said = Control::next_of(reader, said) => return self.heard(entry, said).await,
             // It ends only when the producer cannot be told any more: the stream says why.
             () = acknowledge(&core, number, writer, taken) => None,
-            end = &mut *ended => end.ok().map(|ended| ended.end),
+            end = ended.end() => end,
         };
         let error = match end {
             Some(SourceEnd::Undecodable(error)) => SubscribeError::Undecodable(error.to_string()),
@@ -339,7 +336,7 @@ impl Subscription {
             if reason == CloseReason::StreamNotFound { Ending::Complete } else { Ending::Cut };
         let (until, error) = match error {
             // Asking again makes the producer tell when that has changed.
-            SubscribeError::NotAllowed => (Until::Pause, error),
+            SubscribeError::NotAllowed | SubscribeError::TicketsPending => (Until::Pause, error),
             error => self.refused(entry, error, None).await,
         };
         Over { ending, until, error }

@@ -14,12 +14,14 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     config::ProducerConfig,
+    groups::Sending,
     outlet::{Outlet, Outlets},
-    ring::{CursorId, Position, Progress, Ring, Start, Taken},
+    ring::{CursorId, Position, Progress, Start, Taken},
     undelivered::Undelivered,
     worker::Request,
 };
 use crate::{
+    id::UniqueId,
     schema::Schema,
     streams::{
         frames::MAX_PREFIX,
@@ -88,7 +90,7 @@ pub(in crate::streams) struct Core {
 
 #[derive(Debug)]
 struct State {
-    ring: Ring,
+    sending: Sending,
     phase: Phase,
     /// Shut when the slowest window is full, open again when it is half free.
     gate_open: bool,
@@ -115,15 +117,15 @@ impl State {
     fn has_room(&self, room: Room) -> bool {
         match room {
             Room::Nobody => true,
-            Room::Awaited => self.ring.has_room(),
-            Room::Everybody => self.ring.has_room() && !self.ring.is_overrun(),
+            Room::Awaited => self.sending.ring.has_room(),
+            Room::Everybody => self.sending.ring.has_room() && !self.sending.ring.is_overrun(),
         }
     }
 
     /// Those for whom nobody waits and who have no room skip, or are cut.
     #[cold]
     fn overrun(&mut self) {
-        for cursor in self.ring.overrun() {
+        for cursor in self.sending.ring.overrun() {
             self.outlets.cut(cursor);
         }
     }
@@ -141,9 +143,9 @@ impl Core {
         let online = (config.online_when)(roster.conditions());
         let when = When::new(roster.clone(), online);
         let meter = Arc::new(ProducerMeter::new(config.stream_id));
-        let ring = Ring::new(config.ring(undelivered.is_some()));
+        let sending = Sending::new(config.ring(undelivered.is_some()));
         let state = State {
-            ring,
+            sending,
             phase: Phase::Offline,
             gate_open: true,
             unflushed_bytes: 0,
@@ -187,17 +189,17 @@ impl Core {
             Phase::Online if !state.has_room(room) => return Err(Rejected::Full),
             Phase::Online => {}
         }
-        if state.ring.is_overrun() {
+        if state.sending.ring.is_overrun() {
             state.overrun();
-            self.meter.dropped(state.ring.dropped());
+            self.meter.dropped(state.sending.ring.dropped());
         }
         state.unflushed_bytes += frame.len();
         if frame.len() < OWN_SEGMENT_BYTES {
-            state.ring.push(&frame[MAX_PREFIX..]);
+            state.sending.ring.push(&frame[MAX_PREFIX..]);
         } else {
-            state.ring.push_own(std::mem::take(frame), MAX_PREFIX);
+            state.sending.ring.push_own(std::mem::take(frame), MAX_PREFIX);
         }
-        if !state.ring.has_room() || state.ring.is_overrun() {
+        if !state.sending.ring.has_room() || state.sending.ring.is_overrun() {
             state.gate_open = false;
             self.ready.store(false, Ordering::Release);
         }
@@ -219,7 +221,7 @@ impl Core {
     #[inline]
     fn release(&self, mut state: MutexGuard<'_, State>) {
         if let Some(undelivered) = &self.undelivered {
-            let bodies = state.ring.take_undelivered();
+            let bodies = state.sending.take_undelivered();
             drop(state);
             undelivered.give(bodies);
         }
@@ -270,7 +272,7 @@ impl Core {
         if state.is_ready() {
             return Poll::Ready(Ok(()));
         }
-        if state.phase == Phase::Online && state.ring.has_room() {
+        if state.phase == Phase::Online && state.sending.ring.has_room() {
             // Nobody is waited for. But before those who are behind must skip or go, their tasks
             // shall have had a chance to run.
             state.gate_open = true;
@@ -292,8 +294,8 @@ impl Core {
     ) -> Poll<bool> {
         self.flush();
         let mut state = self.lock();
-        let frames = *up_to.get_or_insert(state.ring.head().frames);
-        let written = state.ring.written() >= frames;
+        let frames = *up_to.get_or_insert(state.sending.ring.head().frames);
+        let written = state.sending.ring.written() >= frames;
         if written || state.phase == Phase::Closed {
             *up_to = None;
             return Poll::Ready(written);
@@ -306,25 +308,29 @@ impl Core {
     /// follows.
     pub(super) fn next_batch(&self, cursor: CursorId, last: bool, batch: &mut Vec<Bytes>) -> Taken {
         let mut state = self.lock();
-        let taken = state.ring.next_batch(cursor, last, batch);
+        let (taken, others) = state.sending.next_batch(cursor, last, batch);
         self.meter.sent.count(taken.frames, taken.payload_bytes);
+        let others = others.then(|| state.outlets.clone());
         self.after_progress(state);
+        others.iter().for_each(Outlets::wake);
         taken
     }
 
     /// Whether there is anything that the subscriber has not taken, and that is not held back.
     pub(super) fn has_more(&self, cursor: CursorId) -> bool {
-        self.lock().ring.has_more(cursor)
+        self.lock().sending.has_more(cursor)
     }
 
-    /// A new subscriber: from the returned position on it gets everything.
+    /// A new subscriber: from the returned position on it gets everything, or its part as a member
+    /// of a group.
     pub(super) fn join(
         &self,
         start: Start,
+        group: Option<UniqueId>,
         outlet: impl FnOnce(CursorId) -> Arc<Outlet>,
     ) -> Position {
         let mut state = self.lock();
-        let (cursor, from) = state.ring.join(start);
+        let (cursor, from) = state.sending.join(start, group);
         state.outlets.add(outlet(cursor));
         from
     }
@@ -332,41 +338,56 @@ impl Core {
     /// The subscriber is gone for good.
     pub(super) fn leave(&self, cursor: CursorId) {
         let mut state = self.lock();
-        state.ring.leave(cursor);
-        state.outlets.remove(cursor);
-        self.after_progress(state);
+        state.sending.leave(cursor);
+        self.after_leaving(state, cursor);
     }
 
-    /// The subscriber's connection broke: what it has not acknowledged is kept for it. False if it
-    /// has no place any more.
+    /// The subscriber's connection broke: what it has not acknowledged is kept for it, or goes to
+    /// others of its group. False if nothing is kept any more.
     pub(super) fn hold(&self, cursor: CursorId) -> bool {
         let mut state = self.lock();
-        let held = state.ring.hold(cursor);
-        state.outlets.remove(cursor);
-        self.after_progress(state);
+        let held = state.sending.hold(cursor);
+        self.after_leaving(state, cursor);
         held
     }
 
-    /// The subscriber's application has taken so many frames of the stream.
-    pub(super) fn acknowledge(&self, cursor: CursorId, frames: u64) {
+    fn after_leaving(&self, mut state: MutexGuard<'_, State>, cursor: CursorId) {
+        state.outlets.remove(cursor);
+        let outlets = state.outlets.clone();
+        self.after_progress(state);
+        // What one of a group leaves behind is for others.
+        outlets.wake();
+    }
+
+    /// Nobody has come to a share group without members; or somebody has, and it goes on.
+    pub(super) fn end_empty_group(&self, group: &UniqueId) {
         let mut state = self.lock();
-        state.ring.acknowledge(cursor, frames);
+        state.sending.end_empty_group(group);
         self.after_progress(state);
     }
 
+    /// The subscriber's application has taken so many frames of the stream; as a member of a group:
+    /// of those that it was given.
+    pub(super) fn acknowledge(&self, cursor: CursorId, frames: u64) {
+        let mut state = self.lock();
+        let others = state.sending.acknowledge(cursor, frames).then(|| state.outlets.clone());
+        self.after_progress(state);
+        others.iter().for_each(Outlets::wake);
+    }
+
     pub(super) fn progress(&self, cursor: CursorId) -> Option<Progress> {
-        self.lock().ring.progress(cursor)
+        self.lock().sending.progress(cursor)
     }
 
     /// How many frames were sent so far.
     pub(super) fn sent(&self) -> u64 {
-        self.lock().ring.head().frames
+        self.lock().sending.ring.head().frames
     }
 
     /// Lets waiting senders go on, if a window has become half free meanwhile.
     fn after_progress(&self, mut state: MutexGuard<'_, State>) {
         let mut senders = Woken::default();
-        if !state.gate_open && state.ring.is_half_free() {
+        if !state.gate_open && state.sending.ring.is_half_free() {
             state.gate_open = true;
             self.ready.store(state.is_ready(), Ordering::Release);
             senders = state.waiting.take();
@@ -394,7 +415,7 @@ impl Core {
     /// All subscribers are gone, and nobody comes any more.
     pub(super) fn clear(&self) {
         let mut state = self.lock();
-        state.ring.close();
+        state.sending.close();
         self.release(state);
     }
 

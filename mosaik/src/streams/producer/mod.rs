@@ -4,6 +4,8 @@ mod builder;
 mod config;
 mod core;
 mod error;
+mod group;
+mod groups;
 mod outlet;
 mod ring;
 mod stall;
@@ -34,10 +36,7 @@ pub use self::{
     error::{BuilderError, Error, SendError},
 };
 pub(super) use self::{
-    config::{OnlineWhen, Require},
-    core::Core,
-    subscriber::Subscriber,
-    undelivered::Undelivered,
+    config::OnlineWhen, core::Core, subscriber::Subscriber, undelivered::Undelivered,
     worker::Worker,
 };
 use super::{

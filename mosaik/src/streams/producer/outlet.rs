@@ -247,6 +247,15 @@ impl Outlets {
         self.0.iter().filter(|outlet| outlet.cursor == cursor).for_each(|outlet| outlet.cut());
     }
 
+    /// There may be something to send: the tasks that sleep look.
+    pub(super) fn wake(&self) {
+        for outlet in self.0.iter() {
+            if outlet.idle.swap(false, Ordering::AcqRel) {
+                outlet.task.wake();
+            }
+        }
+    }
+
     #[inline]
     pub(super) fn any_idle(&self) -> bool {
         self.0.iter().any(|outlet| outlet.idle.load(Ordering::Acquire))

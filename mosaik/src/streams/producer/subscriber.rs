@@ -65,7 +65,7 @@ impl Subscriber {
             core.meter.rejected(CloseReason::SchemaMismatch);
             return self.refuse(Refusal::mismatch(ours, theirs)).await;
         }
-        let slot = request.slot;
+        let (slot, is_member) = (request.slot, request.group.is_some());
         let (reply, answer) = oneshot::channel();
         let answer = match core.requests.send(Request::Join { peer, request, reply }) {
             Ok(()) => answer.await.ok(),
@@ -78,8 +78,13 @@ impl Subscriber {
         };
         match self.attach(&core, &mut place, slot).await {
             Ok(outlet) => {
-                let end = self.run(&core, &mut place, &outlet).await;
-                place.broken = matches!(end, End::Broken);
+                let end = self.run(&core, &mut place, &outlet, is_member).await;
+                // What a member of a group could not take in time is for others, who may come yet.
+                place.broken = match end {
+                    End::Broken => true,
+                    End::Cut(CloseReason::TooSlow) => is_member,
+                    End::Complete | End::Cut(_) | End::Left => false,
+                };
                 self.end(&core, &outlet, end).await;
             }
             Err(reason) => {
@@ -138,9 +143,15 @@ impl Subscriber {
         }
     }
 
-    async fn run(&mut self, core: &Core, place: &mut Place, outlet: &Outlet) -> End {
+    async fn run(
+        &mut self,
+        core: &Core,
+        place: &mut Place,
+        outlet: &Outlet,
+        is_member: bool,
+    ) -> End {
         let heard = hear(&mut self.reader, core, outlet, u64::MAX);
-        let stalled = stalled(core, outlet);
+        let stalled = stalled(core, outlet, is_member);
         tokio::pin!(heard, stalled);
         tokio::select! {
             undriven = outlet.drive(core, false) => {
@@ -201,6 +212,8 @@ impl End {
             CloseReason::GracefulShutdown
             | CloseReason::Superseded
             | CloseReason::ProtocolViolation
+            | CloseReason::NoTicket
+            | CloseReason::TicketsPending
             | CloseReason::DifferentNetwork => Self::Left,
             _ => Self::Broken,
         }
@@ -237,8 +250,8 @@ async fn hear(reader: &mut MessageReader, core: &Core, outlet: &Outlet, all: u64
 }
 
 /// Resolves when the producer has waited for the consumer long enough.
-async fn stalled(core: &Core, outlet: &Outlet) {
-    if core.config.on_lag != OnLag::Block {
+async fn stalled(core: &Core, outlet: &Outlet, is_member: bool) {
+    if core.config.on_lag != OnLag::Block && !is_member {
         return std::future::pending().await;
     }
     let mut stall = Stall::new(core.config.stall_timeout, Instant::now());

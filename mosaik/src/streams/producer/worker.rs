@@ -8,17 +8,20 @@ use tokio::{
 };
 
 use super::{
+    ProducerConfig,
     core::Core,
     outlet::Outlet,
     ring::{CursorId, Position, Start},
 };
 use crate::{
     discovery::{Discovery, PeerInfo},
-    id::PeerId,
+    id::{PeerId, UniqueId},
     streams::{
+        eligible,
         protocol::{From, Subscribe},
         status::{Channel, ChannelInfo, State, Stats},
     },
+    ticket::Expiration,
     transport::{CloseReason, SendStream},
 };
 
@@ -65,12 +68,28 @@ impl Drop for Place {
 /// Tells consumers apart: the peer, and which of its consumers.
 type Key = (PeerId, u64);
 
-/// A consumer whose connection broke, and until when its frames are kept.
+/// Whose frames are kept though nobody is connected, and until when.
 #[derive(Debug)]
 struct Held {
-    key: Key,
-    cursor: CursorId,
+    what: Kept,
     until: Instant,
+}
+
+#[derive(Debug)]
+enum Kept {
+    /// The place of one consumer.
+    Place(Key, CursorId),
+    /// A group without members.
+    Group(UniqueId),
+}
+
+impl Kept {
+    fn end(&self, core: &Core) {
+        match self {
+            Self::Place(_, cursor) => core.leave(*cursor),
+            Self::Group(group) => core.end_empty_group(group),
+        }
+    }
 }
 
 /// No place, and why.
@@ -85,9 +104,12 @@ pub(super) struct Denied {
 struct Member {
     key: Key,
     start: Start,
+    group: Option<UniqueId>,
     channel: Arc<Channel>,
     info: ChannelInfo,
     peer: PeerInfo,
+    /// When its tickets are to be judged again.
+    until: Expiration,
     state: watch::Sender<State>,
     end: Option<oneshot::Sender<CloseReason>>,
     outlet: Option<Arc<Outlet>>,
@@ -142,6 +164,7 @@ impl Worker {
             }
             let first_release = self.held.iter().map(|held| held.until).min();
             let watched = !(self.members.is_empty() && self.waiting.is_empty());
+            let expiry = self.next_expiry();
             tokio::select! {
                 () = closing.cancelled(), if !closing.is_cancelled() => {}
                 Some(request) = self.requests.recv() => self.handle(request),
@@ -149,6 +172,7 @@ impl Worker {
                     Ok(()) => self.review(),
                     Err(_) => return,
                 },
+                () = eligible::until(expiry) => self.expire(),
                 () = sleep_until(first_release.unwrap_or_else(Instant::now)),
                     if first_release.is_some() => self.release(Instant::now()),
             }
@@ -156,7 +180,7 @@ impl Worker {
                 self.core.close();
                 self.waiting.clear();
                 // The stream is not announced any more: nobody finds the way back.
-                std::mem::take(&mut self.held).iter().for_each(|held| self.core.leave(held.cursor));
+                std::mem::take(&mut self.held).iter().for_each(|held| held.what.end(&self.core));
             }
         }
     }
@@ -182,9 +206,11 @@ impl Worker {
         if self.core.closing.is_cancelled() {
             return Err(Denied { reason: CloseReason::StreamNotFound, ask_again: None });
         }
-        if !config.admits(&peer) {
-            return Err(self.deny(CloseReason::NotAllowed, peer));
-        }
+        config.want_tickets(&peer, &self.discovery);
+        let until = match config.admits(&peer, None, self.discovery.date()) {
+            Ok(until) => until,
+            Err(denial) => return Err(self.deny(eligible::reason(denial), peer)),
+        };
         // One that comes back before its old connection was found broken takes its own place.
         let others = self.members.values().filter(|member| member.key != key).count();
         if others >= config.max_consumers {
@@ -206,8 +232,19 @@ impl Worker {
             From::At(_) | From::Retained => Start::Retained,
             From::Live => Start::Live,
         };
-        let member =
-            Member { key, start, channel, info, peer, state, end: Some(end), outlet: None };
+        let group = request.group;
+        let member = Member {
+            key,
+            start,
+            group,
+            channel,
+            info,
+            peer,
+            until,
+            state,
+            end: Some(end),
+            outlet: None,
+        };
         self.members.insert(number, member);
         self.publish();
         Ok(Place { number, ended, broken: false, requests: self.core.requests.clone() })
@@ -230,7 +267,7 @@ impl Worker {
         let key = member.key;
         let mut attached = None;
         let channel = member.channel.clone();
-        let from = self.core.join(member.start, |cursor| {
+        let from = self.core.join(member.start, member.group, |cursor| {
             let outlet = Arc::new(Outlet::new(cursor, channel, stream));
             attached = Some(outlet.clone());
             outlet
@@ -250,9 +287,9 @@ impl Worker {
     fn supersede(&mut self, key: Key, place: u64) {
         let core = &self.core;
         self.held.retain(|held| {
-            let other = held.key != key;
+            let other = !matches!(held.what, Kept::Place(of, _) if of == key);
             if !other {
-                core.leave(held.cursor);
+                held.what.end(core);
             }
             other
         });
@@ -280,7 +317,15 @@ impl Worker {
             let hold = broken && !back && !window.is_zero() && !self.core.closing.is_cancelled();
             let cursor = outlet.cursor();
             if hold && self.core.hold(cursor) {
-                self.held.push(Held { key: member.key, cursor, until: Instant::now() + window });
+                let what = match member.group {
+                    Some(group) => {
+                        self.held
+                            .retain(|held| !matches!(held.what, Kept::Group(of) if of == group));
+                        Kept::Group(group)
+                    }
+                    None => Kept::Place(member.key, cursor),
+                };
+                self.held.push(Held { what, until: Instant::now() + window });
             } else {
                 self.core.leave(cursor);
             }
@@ -297,7 +342,7 @@ impl Worker {
         self.held.retain(|held| {
             let kept = held.until > now;
             if !kept {
-                core.leave(held.cursor);
+                held.what.end(core);
             }
             kept
         });
@@ -310,17 +355,13 @@ impl Worker {
         for member in self.members.values_mut() {
             // Who is not in the catalog any more is judged by its connection alone.
             let Some(entry) = catalog.get(member.peer.id()) else { continue };
-            if entry.update_version() == member.peer.update_version() {
+            if entry.shows_the_same_as(&member.peer) {
                 continue;
             }
             changed = true;
             member.peer = PeerInfo::new(entry.clone(), member.peer.rtt());
             member.info.set_peer(entry.clone());
-            if !self.core.config.admits(&member.peer)
-                && let Some(end) = member.end.take()
-            {
-                let _ = end.send(CloseReason::NotAllowed);
-            }
+            member.judge(&self.core.config, &self.discovery);
         }
         for waiting in &mut self.waiting {
             if let Some(entry) = catalog.get(waiting.peer.id()) {
@@ -333,6 +374,19 @@ impl Worker {
         self.invite();
     }
 
+    /// When the tickets of a consumer expire next.
+    fn next_expiry(&self) -> Option<Instant> {
+        let served = self.members.values().filter(|member| member.end.is_some());
+        eligible::next_expiry(served.map(|member| member.until), self.discovery.date())
+    }
+
+    /// Tickets may have expired: who must leave?
+    fn expire(&mut self) {
+        let now = self.discovery.date();
+        let expired = self.members.values_mut().filter(|member| member.until.is_expired_at(now));
+        expired.for_each(|member| member.judge(&self.core.config, &self.discovery));
+    }
+
     /// Tells those who wait that they would be admitted now.
     fn invite(&mut self) {
         let mut free = self.core.config.max_consumers.saturating_sub(self.members.len());
@@ -340,7 +394,10 @@ impl Worker {
             if waiting.ask_again.is_closed() {
                 continue;
             }
-            if free > 0 && self.core.config.admits(&waiting.peer) {
+            let now = self.discovery.date();
+            let config = &self.core.config;
+            config.want_tickets(&waiting.peer, &self.discovery);
+            if free > 0 && config.admits(&waiting.peer, None, now).is_ok() {
                 free -= 1;
                 let _ = waiting.ask_again.send(());
             } else {
@@ -361,8 +418,23 @@ impl Worker {
         let core = &self.core;
         core.meter.consumers(peers.len());
         core.channels.set(self.members.values().map(|member| member.info.clone()).collect());
-        core.set_online(core.roster.would_hold(core.when.condition(), &peers));
+        core.set_online(core.when.would_be_online(&peers));
         core.roster.publish(peers);
+    }
+}
+
+impl Member {
+    /// Judges the consumer again, and ends its subscription if it does not pass.
+    fn judge(&mut self, config: &ProducerConfig, discovery: &Discovery) {
+        config.want_tickets(&self.peer, discovery);
+        match config.admits(&self.peer, Some(self.until), discovery.date()) {
+            Ok(until) => self.until = until,
+            Err(denial) => {
+                if let Some(end) = self.end.take() {
+                    let _ = end.send(eligible::reason(denial));
+                }
+            }
+        }
     }
 }
 

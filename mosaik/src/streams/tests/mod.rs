@@ -1,5 +1,6 @@
 //! Whole nodes with streams over the simulated network, in virtual time.
 
+mod groups;
 mod lag;
 mod resume;
 

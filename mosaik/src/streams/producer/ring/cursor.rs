@@ -2,10 +2,10 @@
 
 use bytes::Bytes;
 
-use super::{Position, Ring, Segment, Taken, small_writes::SmallWrites};
+use super::{Position, Ring, Segment, Taken, Window, small_writes::SmallWrites};
 use crate::streams::{
     frames::{self, Mark},
-    producer::OnLag,
+    producer::{OnLag, group::Frame},
 };
 
 /// What one subscriber is given at once, in bytes, unless a single frame is longer.
@@ -14,6 +14,13 @@ pub(super) const BATCH_BYTES: usize = 256 * 1024;
 /// A subscriber's place in the ring.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(in crate::streams::producer) struct CursorId(u64);
+
+impl CursorId {
+    #[cfg(test)]
+    pub(in crate::streams::producer) fn new(number: u64) -> Self {
+        Self(number)
+    }
+}
 
 /// Where a subscriber begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,6 +65,8 @@ pub(super) struct Cursor {
     /// It was cut as too slow: until it has acknowledged a frame beyond this one, nobody waits for
     /// it.
     probation: Option<u64>,
+    /// It is a group's: where nobody waits for it, it skips, whatever becomes of others.
+    skips: bool,
 }
 
 impl Cursor {
@@ -101,8 +110,7 @@ impl Ring {
             Start::Live => self.head.frames,
         };
         let (next, at) = self.locate(from);
-        let id = CursorId(self.next_cursor);
-        self.next_cursor += 1;
+        let id = self.new_id();
         self.cursors.push(Cursor {
             id,
             next,
@@ -114,9 +122,73 @@ impl Ring {
             skipped: 0,
             held: false,
             probation: (start == Start::Live).then_some(at.frames),
+            skips: false,
         });
         self.roll();
         (id, at)
+    }
+
+    /// A new name for a subscriber.
+    pub(in crate::streams::producer) fn new_id(&mut self) -> CursorId {
+        self.next_cursor += 1;
+        CursorId(self.next_cursor)
+    }
+
+    /// A share group's place, which begins with what is retained.
+    pub(in crate::streams::producer) fn join_group(&mut self) -> CursorId {
+        let (id, _) = self.join(Start::Retained);
+        for cursor in self.cursors.iter_mut().filter(|cursor| cursor.id == id) {
+            cursor.skips = true;
+        }
+        id
+    }
+
+    /// Takes frames one by one, as many as there is room for, and answers for them; says how many
+    /// were skipped before them.
+    pub(in crate::streams::producer) fn pull(
+        &mut self,
+        id: CursorId,
+        room: Window,
+    ) -> (Vec<Frame>, u64) {
+        let mut frames = Vec::new();
+        let Some(at) = self.find(id).filter(|at| self.cursors[*at].taken != self.head) else {
+            return (frames, 0);
+        };
+        self.cut_segment();
+        let cursor = &mut self.cursors[at];
+        let skipped = std::mem::take(&mut cursor.skipped);
+        let skip = usize::try_from(cursor.next - self.first).unwrap_or(usize::MAX);
+        let mut bytes = 0;
+        'segments: for segment in self.segments.iter_mut().skip(skip) {
+            let (mut rest, _) = rest_of(segment, cursor.taken);
+            let before = cursor.taken.frames;
+            while let Some((whole, payload_bytes)) = frames::first_length(&rest) {
+                if frames.len() >= room.frames || bytes >= room.bytes {
+                    mark_delivered(segment, before, cursor.taken.frames);
+                    break 'segments;
+                }
+                let number = cursor.taken.frames;
+                let frame = rest.split_to(whole);
+                frames.push(Frame { number, bytes: frame, payload_bytes, redelivered: false });
+                bytes += whole;
+                cursor.taken.frames += 1;
+                cursor.taken.bytes += whole as u64;
+            }
+            mark_delivered(segment, before, cursor.taken.frames);
+            cursor.next += 1;
+        }
+        cursor.written = cursor.taken;
+        cursor.acknowledged = cursor.taken.frames;
+        cursor.unacknowledged = cursor.next;
+        self.roll();
+        (frames, skipped)
+    }
+
+    /// Whether anybody of the group is connected: no flush waits for one that is not.
+    pub(in crate::streams::producer) fn set_held(&mut self, id: CursorId, held: bool) {
+        if let Some(at) = self.find(id) {
+            self.cursors[at].held = held;
+        }
     }
 
     /// The subscriber is gone for good.
@@ -235,7 +307,7 @@ impl Ring {
             if waits || self.head.is_below(cursor.taken.plus(self.config.window)) {
                 continue;
             }
-            if self.config.on_lag == OnLag::DropOldest {
+            if self.config.on_lag == OnLag::DropOldest || cursor.skips {
                 self.skip(at);
             } else {
                 self.dropped += self.head.frames - cursor.taken.frames;

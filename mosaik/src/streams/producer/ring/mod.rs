@@ -332,7 +332,7 @@ impl Ring {
         }
         let mut bytes = oldest.bytes;
         for delivered in oldest.delivered {
-            let Some((whole, length)) = frames::lengths(&bytes).next() else { return };
+            let Some((whole, length)) = frames::first_length(&bytes) else { return };
             let frame = bytes.split_to(whole);
             if !delivered {
                 self.undelivered.push(frame.slice(whole - length..));

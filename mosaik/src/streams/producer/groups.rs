@@ -1,0 +1,150 @@
+//! The ring, and the share groups that divide what they take from it among their members.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+
+use super::{
+    group::Group,
+    ring::{CursorId, Position, Progress, Ring, RingConfig, Start, Taken, Window},
+};
+use crate::id::UniqueId;
+
+/// What a member is given at most before it acknowledges some of it. Each may be a packet, and the
+/// transport bears about 1,000 of them unread.
+const MEMBER_DATUMS: usize = 512;
+
+/// Whatever subscribers are sent: each alone, or as members of a group.
+#[derive(Debug)]
+pub(super) struct Sending {
+    pub(super) ring: Ring,
+    config: RingConfig,
+    groups: BTreeMap<UniqueId, (CursorId, Group)>,
+    /// Bodies of frames that were in groups that are over.
+    undelivered: Vec<Bytes>,
+}
+
+impl Sending {
+    pub(super) fn new(config: RingConfig) -> Self {
+        Self { ring: Ring::new(config), config, groups: BTreeMap::new(), undelivered: Vec::new() }
+    }
+
+    fn group(&mut self, member: CursorId) -> Option<(&mut Ring, CursorId, &mut Group)> {
+        if self.groups.is_empty() {
+            return None;
+        }
+        let (cursor, group) = self.groups.values_mut().find(|(_, group)| group.contains(member))?;
+        Some((&mut self.ring, *cursor, group))
+    }
+
+    /// A new subscriber, and the first frame that it may get.
+    pub(super) fn join(&mut self, start: Start, group: Option<UniqueId>) -> (CursorId, Position) {
+        let Some(name) = group else { return self.ring.join(start) };
+        let ring = &mut self.ring;
+        let Window { frames, bytes } = self.config.window;
+        let window = Window { frames: frames.min(MEMBER_DATUMS), bytes };
+        let (cursor, group) =
+            self.groups.entry(name).or_insert_with(|| (ring.join_group(), Group::new(window)));
+        let id = ring.new_id();
+        ring.set_held(*cursor, false);
+        group.join(id);
+        (id, ring.head())
+    }
+
+    /// The subscriber is gone for good. The last member takes its group with it.
+    pub(super) fn leave(&mut self, id: CursorId) {
+        let mut groups = self.groups.iter_mut();
+        let found = groups.find(|(_, (_, group))| group.contains(id));
+        let Some((name, (_, group))) = found else { return self.ring.leave(id) };
+        group.leave(id);
+        let name = *name;
+        self.end_empty_group(&name);
+    }
+
+    /// The subscriber's connection broke: what it has not acknowledged is kept for it, or goes to
+    /// others of its group. False if nothing is kept any more.
+    pub(super) fn hold(&mut self, id: CursorId) -> bool {
+        let Some((ring, cursor, group)) = self.group(id) else { return self.ring.hold(id) };
+        group.leave(id);
+        ring.set_held(cursor, group.is_empty());
+        group.is_empty()
+    }
+
+    /// Ends a group unless it has members.
+    pub(super) fn end_empty_group(&mut self, name: &UniqueId) {
+        if self.groups.get(name).is_none_or(|(_, group)| !group.is_empty()) {
+            return;
+        }
+        let Some((cursor, group)) = self.groups.remove(name) else { return };
+        self.ring.leave(cursor);
+        if self.config.recover {
+            self.undelivered.extend(group.into_undelivered());
+        }
+    }
+
+    /// The subscriber's application has taken so many frames. True if others may go on by that.
+    pub(super) fn acknowledge(&mut self, id: CursorId, frames: u64) -> bool {
+        let Some((ring, cursor, group)) = self.group(id) else {
+            self.ring.acknowledge(id, frames);
+            return false;
+        };
+        group.acknowledge(id, frames);
+        pull(ring, cursor, group);
+        true
+    }
+
+    /// Gives the subscriber its next batch; `last`: nothing follows. True if members of its group
+    /// have something to send now as well.
+    pub(super) fn next_batch(
+        &mut self,
+        id: CursorId,
+        last: bool,
+        batch: &mut Vec<Bytes>,
+    ) -> (Taken, bool) {
+        let Some((ring, cursor, group)) = self.group(id) else {
+            return (self.ring.next_batch(id, last, batch), false);
+        };
+        pull(ring, cursor, group);
+        (group.next_batch(id, batch), group.others_have_more(id))
+    }
+
+    /// Whether there is anything that the subscriber should be sent, or take for its group.
+    pub(super) fn has_more(&mut self, id: CursorId) -> bool {
+        let Some((ring, cursor, group)) = self.group(id) else { return self.ring.has_more(id) };
+        group.has_more(id) || (group.room().frames > 0 && ring.has_more(cursor))
+    }
+
+    pub(super) fn progress(&mut self, id: CursorId) -> Option<Progress> {
+        match self.group(id) {
+            Some((_, _, group)) => group.progress(id),
+            None => self.ring.progress(id),
+        }
+    }
+
+    /// The stream has ended: nobody comes any more.
+    pub(super) fn close(&mut self) {
+        self.ring.close();
+        let groups = std::mem::take(&mut self.groups);
+        if self.config.recover {
+            let frames = groups.into_values().flat_map(|(_, group)| group.into_undelivered());
+            self.undelivered.extend(frames);
+        }
+    }
+
+    /// What the producer lets go of though nobody has acknowledged it.
+    pub(super) fn take_undelivered(&mut self) -> Vec<Bytes> {
+        let mut bodies = self.ring.take_undelivered();
+        bodies.append(&mut self.undelivered);
+        bodies
+    }
+}
+
+fn pull(ring: &mut Ring, cursor: CursorId, group: &mut Group) {
+    let room = group.room();
+    if room.frames > 0 {
+        let (frames, skipped) = ring.pull(cursor, room);
+        if !frames.is_empty() || skipped > 0 {
+            group.add(frames, skipped);
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! Campaigns on the simulated network.
+//!
+//! `sim --runs 1000 --seed 1`: as many seeds from the first on; `--verbose` shows every one, its
+//! plan, and with `--runs 1` what the nodes log. `sim converge [NODES ..]`: what it costs so many
+//! nodes to know each other.
+
+use std::{env, process::ExitCode, time::Instant};
+
+use anyhow::{Context, Result, bail};
+use mosaik_tests::{
+    campaign::{Outcome, Plan, command, run_seeds},
+    converge::converge,
+    trace,
+};
+
+fn main() -> Result<ExitCode> {
+    let mut arguments = env::args().skip(1).peekable();
+    if arguments.next_if(|argument| argument == "converge").is_some() {
+        let nodes = arguments.map(|count| count.parse().context("a number of nodes"));
+        let nodes = nodes.collect::<Result<Vec<_>>>()?;
+        let nodes = if nodes.is_empty() { vec![50, 100, 200, 500] } else { nodes };
+        nodes.into_iter().for_each(converge);
+        return Ok(ExitCode::SUCCESS);
+    }
+    let (mut runs, mut seed, mut verbose) = (100, 1, false);
+    while let Some(argument) = arguments.next() {
+        let mut number = || -> Result<u64> {
+            let text = arguments.next().with_context(|| format!("{argument} needs a number"))?;
+            text.parse().with_context(|| format!("{argument} needs a number, not `{text}`"))
+        };
+        match argument.as_str() {
+            "--runs" => runs = number()?,
+            "--seed" => seed = number()?,
+            "--verbose" => verbose = true,
+            _ => bail!("unknown argument `{argument}`; see the top of tests/src/bin/sim.rs"),
+        }
+    }
+    Ok(campaign(runs, seed, verbose))
+}
+
+fn campaign(runs: u64, first: u64, verbose: bool) -> ExitCode {
+    trace();
+    let begun = Instant::now();
+    let mut total = Outcome::default();
+    let mut failed = Vec::new();
+    run_seeds(first, runs, |seed, outcome| {
+        if verbose || runs == 1 {
+            println!("seed {seed}: {outcome:?}\n{:#?}", Plan::new(seed));
+        }
+        if !outcome.findings.is_empty() {
+            println!("seed {seed} failed: {}\n    {}", outcome.findings[0], command(seed));
+            failed.push(seed);
+        }
+        total.faults += outcome.faults;
+        total.received += outcome.received;
+        total.missed += outcome.missed;
+        total.elapsed += outcome.elapsed;
+        total.healed = total.healed.max(outcome.healed);
+    });
+    println!(
+        "{runs} seeds from {first}: {} failed; {} faults, {} datums received, {} reported as \
+         missing, {:?} of virtual time, at most {:?} to heal; {:?}",
+        failed.len(),
+        total.faults,
+        total.received,
+        total.missed,
+        total.elapsed,
+        total.healed,
+        begun.elapsed()
+    );
+    if failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}

@@ -1,0 +1,164 @@
+//! What is done to the nodes of one run, and when: by the seed alone, as plain values.
+
+use std::time::Duration;
+
+use mosaik::testing::LinkQuality;
+use rand::{RngExt, SeedableRng, rngs::StdRng, seq::SliceRandom};
+
+/// The longest a fault lasts before what it did is undone.
+const FAULT_MAX_MS: u64 = 40_000;
+/// How far a clock is set ahead or behind.
+const SKEW_MAX_MS: i64 = 10_000;
+
+/// One thing that is done to the nodes.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Fault {
+    /// Splits the nodes in two.
+    Partition(Vec<usize>, Vec<usize>),
+    Cut {
+        from: usize,
+        to: usize,
+    },
+    Mend {
+        from: usize,
+        to: usize,
+    },
+    /// Undoes all cuts.
+    Heal,
+    /// Sets one direction between two nodes.
+    Link {
+        from: usize,
+        to: usize,
+        quality: LinkQuality,
+    },
+    /// Sets all links.
+    Links(LinkQuality),
+    Crash(usize),
+    Restart(usize),
+    /// Sets a node's clock ahead by so many milliseconds, or behind.
+    Skew(usize, i64),
+}
+
+/// What one seed stands for.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// How many nodes there are.
+    pub nodes: usize,
+    /// For each stream who produces it and who consumes it.
+    pub streams: Vec<Stream>,
+    /// What is done, at how much time after the start; in order.
+    pub faults: Vec<(Duration, Fault)>,
+}
+
+#[derive(Clone, Debug)]
+pub struct Stream {
+    pub producers: Vec<usize>,
+    pub consumers: Vec<usize>,
+    /// The longest pause between two datums.
+    pub pause: Duration,
+    /// The largest datum in bytes.
+    pub datum_bytes: usize,
+}
+
+impl Plan {
+    /// The plan of a seed.
+    #[must_use]
+    pub fn new(seed: u64) -> Self {
+        let mut rng = StdRng::seed_from_u64(seed);
+        let nodes = rng.random_range(5..=9);
+        let streams = (0..rng.random_range(1..=3)).map(|_| stream(&mut rng, nodes)).collect();
+        let mut faults = Vec::new();
+        let mut at = Duration::from_secs(1);
+        for _ in 0..rng.random_range(3..=12) {
+            at += Duration::from_millis(rng.random_range(100..15_000));
+            let until = at + Duration::from_millis(rng.random_range(100..FAULT_MAX_MS));
+            let (fault, undo) = fault(&mut rng, nodes);
+            faults.push((at, fault));
+            faults.extend(undo.map(|undo| (until, undo)));
+        }
+        faults.sort_by_key(|(at, _)| *at);
+        Self { nodes, streams, faults }
+    }
+}
+
+fn stream(rng: &mut StdRng, nodes: usize) -> Stream {
+    let mut places: Vec<usize> = (0..nodes).collect();
+    let mut some = |most: usize| {
+        places.shuffle(rng);
+        let count = rng.random_range(1..=most);
+        places[..count].to_vec()
+    };
+    let (producers, consumers) = (some(2), some(nodes.min(4)));
+    Stream {
+        producers,
+        consumers,
+        pause: Duration::from_millis([10, 100, 500][rng.random_range(0..3)]),
+        datum_bytes: [16, 1_000, 50_000][rng.random_range(0..3)],
+    }
+}
+
+/// A fault, and what undoes it.
+fn fault(rng: &mut StdRng, nodes: usize) -> (Fault, Option<Fault>) {
+    let from = rng.random_range(0..nodes);
+    let to = (from + rng.random_range(1..nodes)) % nodes;
+    match rng.random_range(0..10) {
+        0 | 1 => {
+            let mut places: Vec<usize> = (0..nodes).collect();
+            places.shuffle(rng);
+            let second = places.split_off(rng.random_range(1..nodes));
+            (Fault::Partition(places, second), Some(Fault::Heal))
+        }
+        2 | 3 => (Fault::Cut { from, to }, Some(Fault::Mend { from, to })),
+        4 | 5 => {
+            let good = LinkQuality::default();
+            let undo = Fault::Link { from, to, quality: good };
+            (Fault::Link { from, to, quality: quality(rng) }, Some(undo))
+        }
+        6 => (Fault::Links(quality(rng)), Some(Fault::Links(LinkQuality::default()))),
+        7 | 8 => (Fault::Crash(from), Some(Fault::Restart(from))),
+        _ => (Fault::Skew(from, rng.random_range(-SKEW_MAX_MS..=SKEW_MAX_MS)), None),
+    }
+}
+
+fn quality(rng: &mut StdRng) -> LinkQuality {
+    let mut quality = LinkQuality::default();
+    if rng.random_bool(0.5) {
+        quality.latency = Some(Duration::from_millis(rng.random_range(1..300)));
+    }
+    if rng.random_bool(0.5) {
+        quality.jitter = Duration::from_millis(rng.random_range(1..50));
+    }
+    if rng.random_bool(0.5) {
+        quality.loss = rng.random_range(0.0..0.2);
+    }
+    if rng.random_bool(0.3) {
+        quality.bandwidth = Some(rng.random_range(50_000..5_000_000));
+    }
+    quality
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_seed_fixes_its_plan() {
+        let plans = [1, 1, 2].map(|seed| format!("{:?}", Plan::new(seed)));
+        assert_eq!(plans[0], plans[1]);
+        assert_ne!(plans[1], plans[2]);
+    }
+
+    #[test]
+    fn plans_stay_within_their_nodes() {
+        for seed in 0..200 {
+            let plan = Plan::new(seed);
+            assert!((5..=9).contains(&plan.nodes));
+            assert!(plan.faults.is_sorted_by_key(|(at, _)| *at));
+            for (_, fault) in &plan.faults {
+                if let Fault::Cut { from, to } | Fault::Mend { from, to } = fault {
+                    assert!(from != to && *from < plan.nodes && *to < plan.nodes);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,214 @@
+//! One seed from its start to its verdict.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+use mosaik::{
+    Network,
+    testing::{Faults, LinkQuality, Simulation},
+};
+use tokio::time::{Instant, sleep, timeout_at};
+
+use super::{
+    oracle::Place,
+    plan::{Fault, Plan},
+    workload::{Phase, Sent, Shared, Streams},
+};
+
+/// How long all may take to know each other again after the last fault.
+const CATALOGS_LIMIT: Duration = Duration::from_secs(120);
+/// How long consumers may take after that to be subscribed to all producers.
+const SUBSCRIBED_LIMIT: Duration = Duration::from_secs(60);
+/// How long the last datums may take.
+const LAST_LIMIT: Duration = Duration::from_secs(60);
+/// How often conditions are looked at.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// What came of one seed.
+#[derive(Clone, Debug, Default)]
+pub struct Outcome {
+    /// What is wrong; empty is good.
+    pub findings: Vec<String>,
+    /// How many nodes there were.
+    pub nodes: usize,
+    /// How many faults they had, and ends of faults.
+    pub faults: usize,
+    /// Datums that consumers received.
+    pub received: u64,
+    /// Datums that went missing, with a report.
+    pub missed: u64,
+    /// Virtual time.
+    pub elapsed: Duration,
+    /// From the last fault until all catalogs were equal.
+    pub healed: Duration,
+    /// Tells whether two runs of the seed went the same way.
+    pub digest: u64,
+}
+
+/// The nodes of a run and what they do.
+struct Run {
+    nodes: Vec<Network>,
+    runs: Vec<u32>,
+    streams: BTreeMap<usize, Streams>,
+    plan: Plan,
+    shared: Shared,
+}
+
+pub async fn run(simulation: Simulation, seed: u64, plan: Plan) -> Outcome {
+    let nodes = simulation.nodes(plan.nodes).await;
+    let shared = Shared::new(seed, nodes.iter().map(|node| node.local().id()).collect());
+    let mut run = Run { runs: vec![0; plan.nodes], nodes, streams: BTreeMap::new(), plan, shared };
+    (0..run.nodes.len()).for_each(|node| run.open(node));
+    let begun = Instant::now();
+    for (at, fault) in run.plan.faults.clone() {
+        tokio::time::sleep_until(begun + at).await;
+        tracing::info!(?fault, "fault");
+        run.apply(fault).await;
+    }
+    let healed = run.judge().await;
+    let oracle = std::mem::take(&mut *run.shared.oracle());
+    Outcome {
+        findings: oracle.findings,
+        nodes: run.plan.nodes,
+        faults: run.plan.faults.len(),
+        received: oracle.received,
+        missed: oracle.missed,
+        elapsed: simulation.elapsed(),
+        healed,
+        digest: simulation.digest(),
+    }
+}
+
+impl Run {
+    fn open(&mut self, node: usize) {
+        let run = self.runs[node];
+        let streams = Streams::open(&self.nodes[node], node, run, &self.plan.streams, &self.shared);
+        self.streams.insert(node, streams);
+    }
+
+    async fn apply(&mut self, fault: Fault) {
+        match fault {
+            Fault::Partition(a, b) => self.nodes.partition(&[&a, &b]),
+            Fault::Cut { from, to } => self.nodes.cut(from, to),
+            Fault::Mend { from, to } => self.nodes.mend(from, to),
+            Fault::Heal => self.nodes.heal(),
+            Fault::Link { from, to, quality } => self.nodes.set_link(from, to, quality),
+            Fault::Links(quality) => self.nodes.set_links(quality),
+            Fault::Crash(node) => self.crash(node),
+            Fault::Restart(node) => {
+                self.crash(node);
+                self.nodes.restart(node).await;
+                self.runs[node] += 1;
+                self.open(node);
+            }
+            Fault::Skew(node, by_ms) => {
+                let by = Duration::from_millis(by_ms.unsigned_abs());
+                match by_ms < 0 {
+                    true => self.nodes.set_clock_behind(node, by),
+                    false => self.nodes.set_clock_ahead(node, by),
+                }
+            }
+        }
+    }
+
+    fn crash(&mut self, node: usize) {
+        self.nodes.crash(node);
+        self.streams.remove(&node);
+    }
+
+    /// Ends all faults, and looks whether all is well again. Says how long that took.
+    async fn judge(&mut self) -> Duration {
+        self.apply(Fault::Heal).await;
+        self.apply(Fault::Links(LinkQuality::default())).await;
+        for node in 0..self.nodes.len() {
+            if !self.streams.contains_key(&node) {
+                self.apply(Fault::Restart(node)).await;
+            }
+        }
+        self.shared.set_phase(Phase::Hold);
+        let begun = Instant::now();
+        let catalogs = self.until(CATALOGS_LIMIT, Self::catalogs_differ).await;
+        let healed = begun.elapsed();
+        if catalogs {
+            let subscribed = self.until(SUBSCRIBED_LIMIT, Self::unsubscribed).await;
+            if subscribed {
+                self.shared.set_phase(Phase::Last);
+                self.until(LAST_LIMIT, Self::unreceived).await;
+            }
+        }
+        healed
+    }
+
+    /// Waits until there is nothing to complain of; what there still is then is found.
+    async fn until(&self, limit: Duration, complaint: fn(&Self) -> Option<String>) -> bool {
+        let deadline = Instant::now() + limit;
+        let settled = async {
+            while complaint(self).is_some() {
+                sleep(LOOK).await;
+            }
+        };
+        let in_time = timeout_at(deadline, settled).await.is_ok();
+        if !in_time && let Some(complaint) = complaint(self) {
+            self.shared.oracle().found(format!("after {limit:?}: {complaint}"));
+        }
+        in_time
+    }
+
+    fn catalogs_differ(&self) -> Option<String> {
+        let of = |node: &Network| -> BTreeSet<_> {
+            let catalog = node.discovery().catalog();
+            catalog.iter_signed().map(|entry| (*entry.id(), entry.update_version())).collect()
+        };
+        let first = of(&self.nodes[0]);
+        if first.len() != self.nodes.len() {
+            return Some(format!("node 0 knows {} of {} nodes", first.len(), self.nodes.len()));
+        }
+        let other = (1..self.nodes.len()).find(|node| of(&self.nodes[*node]) != first)?;
+        Some(format!("the catalogs of nodes 0 and {other} differ"))
+    }
+
+    /// A consumer with the producers that it should be subscribed to.
+    fn pairs(&self) -> impl Iterator<Item = (Place, Place)> {
+        let consumers = self.streams.values().flat_map(|streams| &streams.consumers);
+        consumers.flat_map(|(consumer, _)| {
+            let producers = self.streams.values().flat_map(|streams| &streams.producers);
+            let of_it = move |producer: &Place| {
+                producer.stream == consumer.stream && producer.node != consumer.node
+            };
+            producers.map(|(place, _)| *place).filter(of_it).map(|producer| (*consumer, producer))
+        })
+    }
+
+    fn unsubscribed(&self) -> Option<String> {
+        let id = |place: Place| self.nodes[place.node].local().id();
+        let (mut served, mut subscribed) = (BTreeSet::new(), BTreeSet::new());
+        for streams in self.streams.values() {
+            for (place, producer) in &streams.producers {
+                served.extend(producer.consumers().map(|to| (*to.consumer_id(), *place)));
+            }
+            for (place, consumer) in &streams.consumers {
+                let connected = consumer.producers().filter(|from| from.is_connected());
+                subscribed.extend(connected.map(|from| (*place, *from.producer_id())));
+            }
+        }
+        let lacks = |(consumer, producer): &(Place, Place)| {
+            !served.contains(&(id(*consumer), *producer))
+                || !subscribed.contains(&(*consumer, id(*producer)))
+        };
+        let (consumer, producer) = self.pairs().find(lacks)?;
+        Some(format!("{consumer:?} is not subscribed to {producer:?}"))
+    }
+
+    fn unreceived(&self) -> Option<String> {
+        let oracle = self.shared.oracle();
+        self.pairs().find_map(|(consumer, producer)| {
+            let (next, sent) = (oracle.next(consumer, producer), self.shared.sent(producer));
+            let Sent { count, all } = sent;
+            (next != Some(count) || !all).then(|| {
+                format!("{consumer:?} expects {next:?} of {producer:?}, which has sent {sent:?}")
+            })
+        })
+    }
+}

@@ -1,8 +1,0 @@
-mosaik::declare::stream!(
-    pub A = u64, "a",
-    disconnect_lagging: true,
-    backoff: slow(),
-    consumer require_ticket: jwt()
-);
-
-fn main() {}
