@@ -37,6 +37,9 @@ impl Tasks {
         F: Future<Output = ()> + Send + 'static,
     {
         let token = self.token.clone();
+        // Boxed, here and below: each future around this one would hold it twice, and there may be
+        // thousands of tasks.
+        let future = Box::pin(future);
         self.spawn_uncancelled(name, async move {
             token.run_until_cancelled(future).await;
         });
@@ -49,6 +52,7 @@ impl Tasks {
         F: Future<Output = ()> + Send + 'static,
     {
         let span = tracing::debug_span!(spans::TASK, name);
+        let future = Box::pin(future);
         self.tracker.spawn(
             async move {
                 if let Err(panic) = AssertUnwindSafe(future).catch_unwind().await {

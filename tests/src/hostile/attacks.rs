@@ -59,6 +59,11 @@ attacks! {
     HalfOpenStreams = "half-open-streams",
     /// Bulk lanes without token, with a wrong one, and with streams for nobody or without header.
     BulkGarbage = "bulk-garbage",
+    /// Subscribers that never read.
+    NeverReads = "never-reads",
+    /// Producers that send noise, frames without end, and far more than the window.
+    LyingProducer = "lying-producer",
+    // Last, because they fill the catalog of the node, which then takes no newcomers in.
     /// Entries that are forged, foreign, from the future, replayed, about the node itself.
     SyncLies = "sync-lies",
     /// Large entries of ever new identities, rightly signed.
@@ -69,10 +74,6 @@ attacks! {
     GossipLies = "gossip-lies",
     /// Rightly signed announcements of ever new identities, and offers without end.
     GossipFlood = "gossip-flood",
-    /// Subscribers that never read.
-    NeverReads = "never-reads",
-    /// Producers that send noise, frames without end, and far more than the window.
-    LyingProducer = "lying-producer",
 }
 
 impl fmt::Display for Attack {
