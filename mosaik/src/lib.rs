@@ -39,6 +39,8 @@ mod clock;
 pub mod declare;
 pub mod discovery;
 mod fmt;
+#[cfg(any(test, feature = "fuzzing"))]
+mod fuzzing;
 #[cfg(any(doc, doctest))]
 pub mod guide;
 mod id;

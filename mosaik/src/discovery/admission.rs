@@ -22,7 +22,7 @@ use crate::{
 
 /// What each side says of itself and of what it knows of the other. Later versions append fields.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Offer {
+pub(super) struct Offer {
     version: PeerEntryVersion,
     digest: [u8; 32],
     /// The version of the other's entry that is known already.
@@ -139,9 +139,22 @@ fn encode<T: Serialize>(section: &T) -> Bytes {
     postcard::to_stdvec(section).expect("writing plain data to memory cannot fail").into()
 }
 
-fn decode<T: DeserializeOwned>(section: &[u8]) -> Result<T, CloseReason> {
+pub(super) fn decode<T: DeserializeOwned>(section: &[u8]) -> Result<T, CloseReason> {
     // Fields beyond those known are those of a later version.
     schema::decode_prefix(section).map_err(|_| CloseReason::ProtocolViolation)
+}
+
+/// With and without a known version of the other's entry.
+#[cfg(any(test, feature = "fuzzing"))]
+pub(super) fn samples() -> Vec<Offer> {
+    let version = PeerEntryVersion::new(1, 2);
+    let offer = |known| Offer {
+        version,
+        digest: [9; 32],
+        known,
+        held: BTreeSet::from([UniqueId::from("a ticket")]),
+    };
+    vec![offer(None), offer(Some(version))]
 }
 
 #[cfg(test)]

@@ -18,6 +18,8 @@ mod description;
 mod entry;
 mod error;
 mod event;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 mod gate;
 mod gossip;
 mod incarnation;

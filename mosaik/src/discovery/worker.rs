@@ -25,7 +25,7 @@ use super::{
     catalog::{Merged, State, SyncItem},
     config::Config,
     derived::gossip_topic,
-    entry::SignedPeerEntry,
+    entry::{MAX_ADDRESSES, SignedPeerEntry},
     gossip::{Announcement, Due, Effect, Overlay, Schedule},
     incarnation::Incarnation,
     neighbors::{Heard, Inbound, Neighbors},
@@ -264,7 +264,11 @@ impl Worker {
         if self.shared.me() < *peer { Duration::ZERO } else { SYNC_TURN }
     }
 
-    fn address(&mut self, address: EndpointAddr) {
+    fn address(&mut self, mut address: EndpointAddr) {
+        // More would be refused by the others.
+        while address.addrs.len() > MAX_ADDRESSES {
+            address.addrs.pop_last();
+        }
         if *self.shared.catalog().local().address() == address {
             return;
         }

@@ -50,6 +50,8 @@ mod def;
 mod eligible;
 mod error;
 mod frames;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 mod meter;
 pub mod producer;
 mod protocol;

@@ -158,6 +158,20 @@ impl Summary {
     }
 }
 
+#[cfg(any(test, feature = "fuzzing"))]
+impl Summary {
+    pub(crate) fn sample(peer: PeerId, version: PeerEntryVersion) -> Self {
+        Self { peer, version, beat: 3, departed: true }
+    }
+}
+
+#[cfg(any(test, feature = "fuzzing"))]
+impl Want {
+    pub(crate) fn sample(peer: PeerId, version: PeerEntryVersion) -> Self {
+        Self { peer, version: Some(version) }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::Duration;

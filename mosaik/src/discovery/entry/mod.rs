@@ -31,6 +31,9 @@ use crate::{
 /// The largest encoded entry, in bytes.
 pub(crate) const MAX_ENTRY_BYTES: usize = 256 * 1024;
 
+/// The most addresses of one peer: whoever wants the peer sends packets to each.
+pub(crate) const MAX_ADDRESSES: usize = 64;
+
 /// The version of the discovery protocol that this build speaks.
 const PROTOCOL_VERSION: Version = Version::new(1, 0, 0);
 

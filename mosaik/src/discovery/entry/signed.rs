@@ -6,7 +6,7 @@ use bytes::Bytes;
 use iroh::{SecretKey, Signature};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-use super::{Body, MAX_ENTRY_BYTES, PeerEntry};
+use super::{Body, MAX_ADDRESSES, MAX_ENTRY_BYTES, PeerEntry};
 use crate::{
     discovery::{
         beat::{Beat, Raw},
@@ -157,6 +157,9 @@ impl RawEntry {
         let entry = self.decode()?;
         if !entry.is_of(tag) {
             return Err(Refusal::Foreign);
+        }
+        if entry.address().addrs.len() > MAX_ADDRESSES {
+            return Err(Refusal::Oversized);
         }
         let beat = match self.beat {
             Some(beat) => Some(beat.verify(tag)?),

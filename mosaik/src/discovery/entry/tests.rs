@@ -205,3 +205,16 @@ proptest! {
         let _ = (decoded.updated_at(), decoded.started_at(), decoded.uptime());
     }
 }
+
+#[test]
+fn an_entry_that_sends_others_to_too_many_addresses_is_refused() {
+    let at = |count: u16| {
+        let address = EndpointAddr::new(key(1).public());
+        let address = (0..count)
+            .fold(address, |address, port| address.with_ip_addr(([192, 0, 2, 1], port).into()));
+        let entry = PeerEntry::starting("net".into(), address, PeerEntryVersion::new(5, 5));
+        entry.sign(&key(1)).unwrap().to_raw().verify(&tag(), |_| None)
+    };
+    assert!(at(64).is_ok());
+    assert_eq!(at(65), Err(Refusal::Oversized));
+}

@@ -257,7 +257,7 @@ impl Drop for LocalDirectory {
 }
 
 /// Which node's entry a file of this name holds.
-pub(super) fn peer_of_entry(name: &str) -> Option<PeerId> {
+pub(in crate::discovery) fn peer_of_entry(name: &str) -> Option<PeerId> {
     let id = name.strip_suffix(ENTRY)?;
     if id.len() == 64 { id.parse().ok() } else { None }
 }
