@@ -85,16 +85,16 @@ fn tree(levels: usize) -> Tree {
 }
 
 pub(crate) fn decoders() -> Vec<Decoder> {
-    let datum = Decoder::new("schema/datum", |bytes| again::<Everything>(bytes))
+    let datum = Decoder::new("schema/datum", again::<Everything>)
         .sample(encoded(&everything()));
-    let nested = Decoder::new("schema/nested-datum", |bytes| again::<Tree>(bytes))
+    let nested = Decoder::new("schema/nested-datum", again::<Tree>)
         .sample(encoded(&tree(3)))
         .sample(encoded(&tree(20)))
         .sample(encoded(&Tree::Pair(Box::new((tree(2), tree(5))))));
-    let empty = Decoder::new("schema/empty-elements", |bytes| again::<Vec<Vec<()>>>(bytes))
+    let empty = Decoder::new("schema/empty-elements", again::<Vec<Vec<()>>>)
         .sample(encoded(&vec![vec![(); 9]; 9]))
         .sample(encoded(&vec![vec![(); 4000]]));
-    let schemas = Decoder::new("schema/schema", |bytes| again::<Schema>(bytes))
+    let schemas = Decoder::new("schema/schema", again::<Schema>)
         .sample(encoded(&schema_of::<Tree>()))
         .sample(encoded(&schema_of::<Everything>()));
     let ids = Decoder::new("schema/id-text", parses::<UniqueId>)
