@@ -45,8 +45,8 @@ async fn a_crashed_producer_is_back_after_its_restart(mut nodes: [Network; 3]) {
     producer.send(1).await.unwrap();
     assert_eq!(consumer.next().await, Some(1));
     nodes.crash(2);
-    producer.send(2).await.expect_err("the node is gone");
     sleep(secs(3)).await;
+    producer.send(2).await.expect_err("the node is gone");
     nodes.restart(2).await;
     let begun = Instant::now();
     nodes[2].streams().produce::<u64>().send(3).await.unwrap();

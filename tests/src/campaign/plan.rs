@@ -92,7 +92,7 @@ fn stream(rng: &mut StdRng, nodes: usize) -> Stream {
     Stream {
         producers,
         consumers,
-        pause: Duration::from_millis([5, 50, 500][rng.random_range(0..3)]),
+        pause: Duration::from_millis([10, 100, 500][rng.random_range(0..3)]),
         datum_bytes: [16, 1_000, 50_000][rng.random_range(0..3)],
     }
 }

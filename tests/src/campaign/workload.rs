@@ -7,7 +7,7 @@ use std::{
 };
 
 use mosaik::{
-    Network, PeerId,
+    Bytes, Network, PeerId,
     streams::{Consumer, Producer, consumer::Event},
 };
 use rand::{RngExt, SeedableRng, rngs::StdRng};
@@ -35,7 +35,7 @@ pub struct Numbered {
     node: u32,
     run: u32,
     n: u64,
-    filling: Vec<u8>,
+    filling: Bytes,
 }
 
 /// What producers are to do.
@@ -179,7 +179,7 @@ async fn produce(place: Place, producer: Arc<Producer<Numbered>>, plan: Stream, 
                 _ => {}
             }
         }
-        let filling = vec![0; rng.random_range(0..=plan.datum_bytes)];
+        let filling = Bytes::from(vec![0; rng.random_range(0..=plan.datum_bytes)]);
         let datum = Numbered { node: place.node as u32, run: place.run, n, filling };
         // Never cancelled: whether it was sent is known.
         if producer.send(datum).await.is_err() {
