@@ -45,6 +45,7 @@ pub(crate) struct ProducerEnd {
     pub(crate) retain: Option<Expr>,
     pub(crate) max_consumers: Option<Expr>,
     pub(crate) require: Vec<Expr>,
+    pub(crate) require_ticket: Vec<Expr>,
     pub(crate) online_when: Option<Expr>,
 }
 
@@ -72,6 +73,7 @@ pub(crate) struct ConsumerEnd {
     pub(crate) criteria: Option<Expr>,
     pub(crate) backoff: Option<Expr>,
     pub(crate) require: Vec<Expr>,
+    pub(crate) require_ticket: Vec<Expr>,
     pub(crate) online_when: Option<Expr>,
 }
 
@@ -216,7 +218,8 @@ impl Channel {
         let disconnect_lagging = end.disconnect_lagging.iter();
         let retain = end.retain.iter();
         let max_consumers = end.max_consumers.iter();
-        let (require, online_when) = (&end.require, end.online_when.iter());
+        let (require, require_ticket) = (&end.require, &end.require_ticket);
+        let online_when = end.online_when.iter();
         quote! {
             #[automatically_derived]
             #[allow(deprecated)]
@@ -233,6 +236,7 @@ impl Channel {
                             #(.retain(#retain))*
                             #(.with_max_consumers(#max_consumers))*
                             #(.require(#require))*
+                            #(.require_ticket(#require_ticket))*
                             #(.online_when(#online_when))*
                             .build(),
                     )
@@ -256,7 +260,8 @@ impl Channel {
         let (impl_generics, type_generics, bounds) = generics.split_for_impl();
         let (network, named) = (network(), self.named());
         let (criteria, backoff) = (end.criteria.iter(), end.backoff.iter());
-        let (require, online_when) = (&end.require, end.online_when.iter());
+        let (require, require_ticket) = (&end.require, &end.require_ticket);
+        let online_when = end.online_when.iter();
         quote! {
             #[automatically_derived]
             #[allow(deprecated)]
@@ -269,6 +274,7 @@ impl Channel {
                         #(.with_criteria(#criteria))*
                         #(.with_backoff(#backoff))*
                         #(.require(#require))*
+                        #(.require_ticket(#require_ticket))*
                         #(.online_when(#online_when))*
                         .build()
                 }

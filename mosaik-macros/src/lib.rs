@@ -51,7 +51,8 @@ use proc_macro::TokenStream;
 /// | `max_consumers = 8` | a producer refuses more |
 /// | `online_when = \|c\| c.minimum_of(2)` | when `producer` and `consumer` are online |
 /// | `require = \|peer\| …` | what a peer must satisfy; repeatable, all must hold |
-/// | `producer(…)`, `consumer(…)` | the two above for one side: `online_when` of that side, `require` of the peers on that side |
+/// | `require_ticket = validator` | what the tickets of a peer must pass; repeatable, all must be passed |
+/// | `producer(…)`, `consumer(…)` | the three above for one side: `online_when` of that side, `require` and `require_ticket` of the peers on that side |
 /// | `datum = Type` | on a unit struct: a second, separately named stream of an existing serde type |
 /// | `constructors = false` | no functions `producer`, `consumer`, …: for types with their own |
 /// | `serde = false` | adds no derives: for hand-written impls |

@@ -74,6 +74,20 @@ pub(crate) fn callable<'e>(
     None
 }
 
+/// The value of `require_ticket`: anything but a literal.
+pub(crate) fn validator<'e>(
+    expr: &'e Expr,
+    key: impl Display,
+    example: &str,
+    errors: &mut Errors,
+) -> Option<&'e Expr> {
+    if literal(expr).is_none() {
+        return Some(expr);
+    }
+    errors.at(expr, format!("`{key}` is a `TicketValidator`: write `{example}`"));
+    None
+}
+
 /// A string literal.
 pub(crate) fn text<'e>(expr: &'e Expr, example: &str, errors: &mut Errors) -> Option<&'e LitStr> {
     match literal(expr) {

@@ -1,7 +1,9 @@
 //! The node's view of the date: the system's, or a simulated one.
 
 use std::{
+    cell::RefCell,
     fmt,
+    marker::PhantomData,
     sync::{
         Arc,
         atomic::{AtomicI64, Ordering::Relaxed},
@@ -30,6 +32,11 @@ impl Clock {
         Self(Arc::new(move || date + to_delta(start.elapsed())))
     }
 
+    /// A date that stands still.
+    pub(crate) fn fixed(date: DateTime<Utc>) -> Self {
+        Self(Arc::new(move || date))
+    }
+
     /// Any other one.
     #[cfg(test)]
     pub(crate) fn from_fn(date: impl Fn() -> DateTime<Utc> + Send + Sync + 'static) -> Self {
@@ -48,6 +55,38 @@ impl Clock {
 
     pub(crate) fn now(&self) -> DateTime<Utc> {
         (self.0)()
+    }
+
+    /// Makes this the clock that [`now`] reads on this thread, until the scope is dropped. Scopes
+    /// nest; they end in the reverse order of their beginning.
+    pub(crate) fn set_for_thread(&self) -> ClockScope {
+        let before = OF_THREAD.replace(Some(self.clone()));
+        ClockScope { before, of_this_thread: PhantomData }
+    }
+}
+
+thread_local! {
+    static OF_THREAD: RefCell<Option<Clock>> = const { RefCell::new(None) };
+}
+
+/// The date for code that is not handed a clock: the one set for this thread, or else the
+/// system's.
+pub(crate) fn now() -> DateTime<Utc> {
+    let clock = OF_THREAD.with_borrow(Clone::clone);
+    clock.unwrap_or_else(Clock::system).now()
+}
+
+/// While it lives, [`now`] reads a certain clock on this thread.
+#[derive(Debug)]
+#[must_use = "the clock is read until this is dropped"]
+pub(crate) struct ClockScope {
+    before: Option<Clock>,
+    of_this_thread: PhantomData<*const ()>,
+}
+
+impl Drop for ClockScope {
+    fn drop(&mut self) {
+        OF_THREAD.set(self.before.take());
     }
 }
 

@@ -21,6 +21,7 @@
 /// | Key | Configures |
 /// |---|---|
 /// | `require: \|peer\| …` | what a peer must satisfy. The side in front names *who must satisfy it*: `consumer require` is checked by the producer. Without one both sides check. Repeatable; all must hold |
+/// | `require_ticket: validator` | what the tickets of a peer must pass; the side in front names *who must have them*, as with `require` |
 /// | `online_when: \|c\| …` | when the side is online; without a side in front, both |
 /// | `max_consumers: 8`, `buffer_size: 1024` | the producer |
 /// | `criteria: …` | the consumer |

@@ -28,6 +28,7 @@
 //! - [`Network`] is a node's place in a network; everything is reached from it.
 //! - [`discovery`] knows who else is there.
 //! - [`streams`] carry typed data from producers to consumers, without loss.
+//! - [`tickets`] say who may talk to whom.
 //! - `#[mosaik::main]` makes a program of it, `#[mosaik::network_test]` a test; [`testing`] has
 //!   faults for that.
 //!
@@ -38,6 +39,8 @@ mod clock;
 pub mod declare;
 pub mod discovery;
 mod fmt;
+#[cfg(any(test, feature = "fuzzing"))]
+mod fuzzing;
 #[cfg(any(doc, doctest))]
 pub mod guide;
 mod id;
@@ -55,6 +58,8 @@ pub mod streams;
 mod tasks;
 mod telemetry;
 pub mod testing;
+mod ticket;
+pub mod tickets;
 mod transport;
 
 pub use bytes::{Bytes, BytesMut};

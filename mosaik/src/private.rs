@@ -7,6 +7,8 @@ pub use core::primitive::{str, u8, u128};
 #[cfg(feature = "macros")]
 pub use mosaik_macros::{__declare_stream, __id};
 
+#[cfg(feature = "fuzzing")]
+pub use crate::fuzzing::{Decoder, Mutator, decoders};
 #[cfg(feature = "main")]
 pub use crate::runtime::main;
 pub use crate::runtime::testing;

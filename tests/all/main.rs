@@ -5,8 +5,10 @@
 #![allow(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
 
 mod discovery;
+mod hostile;
 mod macros;
 mod metrics;
 mod network;
 mod sim;
 mod streams;
+mod tickets;

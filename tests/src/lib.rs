@@ -18,6 +18,7 @@ use tracing_subscriber::EnvFilter;
 
 pub mod campaign;
 pub mod converge;
+pub mod hostile;
 mod process;
 
 pub use process::NodeProcess;

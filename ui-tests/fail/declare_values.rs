@@ -4,6 +4,7 @@ mosaik::declare::stream!(
     buffer_size: "16",
     online_when: 2,
     require: true,
+    require_ticket: "staff",
 );
 
 fn main() {}

@@ -10,8 +10,8 @@ use crate::{
     values,
 };
 
-const KEYS: &str =
-    "require, online_when, max_consumers, buffer_size, disconnect_lagging, criteria, backoff";
+const KEYS: &str = "require, require_ticket, online_when, max_consumers, buffer_size, \
+     disconnect_lagging, criteria, backoff";
 
 pub(super) struct Model {
     pub(super) attrs: Vec<Attribute>,
@@ -85,6 +85,17 @@ impl Ends {
                     }
                 }
             }
+            "require_ticket" => {
+                let example = "require_ticket: StaffOnly";
+                let value = values::validator(&value, "require_ticket", example, errors);
+                let Some(value) = value else { return };
+                for side in sides {
+                    match side {
+                        Side::Producer => producer.require_ticket.push(value.clone()),
+                        Side::Consumer => consumer.require_ticket.push(value.clone()),
+                    }
+                }
+            }
             "online_when" => {
                 let example = "online_when: |c| c.minimum_of(2)";
                 let Some(value) = callable("online_when", example, errors) else { return };
@@ -123,8 +134,8 @@ fn set(slot: &mut Option<Expr>, value: Expr, key: &Ident, errors: &mut Errors) {
 
 /// The ends that an entry configures; `None` after an error.
 ///
-/// A prefix of `require` names who must satisfy it, so the other end checks it; any other prefix
-/// names the end that is configured.
+/// A prefix of `require` or `require_ticket` names who must satisfy it, so the other end checks
+/// it; any other prefix names the end that is configured.
 fn configured(
     key: &Ident,
     side: Option<&(Side, Ident)>,
@@ -133,7 +144,7 @@ fn configured(
 ) -> Option<Vec<Side>> {
     let written = side.map(|(side, _)| *side);
     let (owner, ends) = match key.to_string().as_str() {
-        "require" => (None, written.map(Side::other)),
+        "require" | "require_ticket" => (None, written.map(Side::other)),
         "online_when" => (None, written),
         "max_consumers" | "buffer_size" | "disconnect_lagging" => {
             (Some(Side::Producer), Some(Side::Producer))
@@ -155,7 +166,8 @@ fn configured(
     if let (Some(only), Some(end)) = (only, ends)
         && only != end
     {
-        let does = if key == "require" { "is checked by" } else { "configures" };
+        let is_checked = key == "require" || key == "require_ticket";
+        let does = if is_checked { "is checked by" } else { "configures" };
         let (end, only) = (end.name(), only.name());
         errors.at(key, format!("this {does} the {end}, and only the {only} is declared"));
         return None;

@@ -14,10 +14,15 @@ use crate::{
 
 const REQUIRE: &str = "require = |peer| peer.tags().contains(&TRUSTED)";
 const ON_LAG: &str = "on_lag = \"drop-oldest\"";
+const REQUIRE_TICKET: &str = "require_ticket = StaffOnly";
 const ONLINE_WHEN: &str = "online_when = |c| c.minimum_of(2)";
 
 /// What may also be said of one side alone.
-const SIDE: &[Key] = &[Key::exprs("require", REQUIRE), Key::expr("online_when", ONLINE_WHEN)];
+const SIDE: &[Key] = &[
+    Key::exprs("require", REQUIRE),
+    Key::exprs("require_ticket", REQUIRE_TICKET),
+    Key::expr("online_when", ONLINE_WHEN),
+];
 
 const SPEC: Spec = Spec {
     attribute: "mosaik::stream",
@@ -29,6 +34,7 @@ const SPEC: Spec = Spec {
         Key::expr("max_consumers", "max_consumers = 8"),
         Key::expr("online_when", ONLINE_WHEN),
         Key::exprs("require", REQUIRE),
+        Key::exprs("require_ticket", REQUIRE_TICKET),
         Key::group("producer", SIDE, "producer(online_when = |c| c.minimum_of(2))"),
         Key::group("consumer", SIDE, "consumer(require = |peer| peer.tags().contains(&TRUSTED))"),
         Key::ty("datum", "datum = Price"),
@@ -76,8 +82,10 @@ pub(super) fn parse(
     let on_lag = options.expr("on_lag").and_then(|expr| on_lag(expr, errors));
     let retain = count("retain", "retain = 20", errors);
     let max_consumers = count("max_consumers", "max_consumers = 8", errors);
-    // A side's `require` says what that side must satisfy, so the other side checks it.
-    let (require, online_when) = merge(&both, of_consumer.as_ref(), of_producer.as_ref());
+    // A side's `require` and `require_ticket` say what that side must satisfy, so the other side
+    // checks it.
+    let Side { require, require_ticket, online_when } =
+        merge(&both, of_consumer.as_ref(), of_producer.as_ref());
     let producer = ProducerEnd {
         buffer,
         on_lag,
@@ -85,10 +93,13 @@ pub(super) fn parse(
         retain,
         max_consumers,
         require,
+        require_ticket,
         online_when,
     };
-    let (require, online_when) = merge(&both, of_producer.as_ref(), of_consumer.as_ref());
-    let consumer = ConsumerEnd { criteria: None, backoff: None, require, online_when };
+    let Side { require, require_ticket, online_when } =
+        merge(&both, of_producer.as_ref(), of_consumer.as_ref());
+    let consumer =
+        ConsumerEnd { criteria: None, backoff: None, require, require_ticket, online_when };
     Some(Input {
         krate: CratePath::new(options.crate_path()),
         intent: options.intent.clone(),
@@ -119,6 +130,7 @@ fn on_lag(expr: &Expr, errors: &mut Errors) -> Option<OnLag> {
 
 struct Side {
     require: Vec<Expr>,
+    require_ticket: Vec<Expr>,
     online_when: Option<Expr>,
 }
 
@@ -127,16 +139,28 @@ fn side(options: &Options, errors: &mut Errors) -> Side {
         .exprs("require")
         .filter_map(|expr| values::callable(expr, "require", REQUIRE, errors).cloned())
         .collect();
+    let require_ticket = options
+        .exprs("require_ticket")
+        .filter_map(|expr| {
+            values::validator(expr, "require_ticket", REQUIRE_TICKET, errors).cloned()
+        })
+        .collect();
     let online_when = options
         .expr("online_when")
         .and_then(|expr| values::callable(expr, "online_when", ONLINE_WHEN, errors).cloned());
-    Side { require, online_when }
+    Side { require, require_ticket, online_when }
 }
 
 /// What is said of both sides, then what the other side must satisfy and what holds for this one.
-fn merge(both: &Side, required: Option<&Side>, own: Option<&Side>) -> (Vec<Expr>, Option<Expr>) {
-    let required = required.into_iter().flat_map(|side| &side.require);
-    let require = both.require.iter().chain(required).cloned().collect();
+fn merge(both: &Side, required: Option<&Side>, own: Option<&Side>) -> Side {
+    let all = |of: fn(&Side) -> &Vec<Expr>| {
+        let required = required.into_iter().flat_map(of);
+        of(both).iter().chain(required).cloned().collect()
+    };
     let online_when = own.and_then(|side| side.online_when.as_ref()).or(both.online_when.as_ref());
-    (require, online_when.cloned())
+    Side {
+        require: all(|side| &side.require),
+        require_ticket: all(|side| &side.require_ticket),
+        online_when: online_when.cloned(),
+    }
 }

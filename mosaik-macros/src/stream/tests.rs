@@ -60,8 +60,14 @@ fn every_option() {
         online_when = |c| c.minimum_of(2),
         require = |peer| peer.tags().contains(&A),
         require = trusted,
-        producer(online_when = |c| c.minimum_of(3), require = |peer| fast(peer)),
-        consumer(require = |peer| peer.tags().contains(&B)),
+        require_ticket = StaffOnly,
+        require_ticket = member(of::<A, B>()),
+        producer(
+            online_when = |c| c.minimum_of(3),
+            require = |peer| fast(peer),
+            require_ticket = Signed { by: KEY },
+        ),
+        consumer(require = |peer| peer.tags().contains(&B), require_ticket = paid, require_ticket = seen),
         constructors = false,
         serde = false,
     };

@@ -1,7 +1,7 @@
 //! Discovery's sections of the hello: two nodes that meet exchange their entries before anything
 //! else, so that whoever is admitted is known.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -13,15 +13,30 @@ use super::{
     shared::Shared,
     version::PeerEntryVersion,
 };
-use crate::{id::PeerId, schema, transport::CloseReason};
+use crate::{
+    id::{PeerId, UniqueId},
+    schema,
+    ticket::{Denial, Ticket},
+    transport::CloseReason,
+};
 
-/// What each side says of itself and of what it knows of the other.
+/// What each side says of itself and of what it knows of the other. Later versions append fields.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Offer {
+pub(super) struct Offer {
     version: PeerEntryVersion,
     digest: [u8; 32],
     /// The version of the other's entry that is known already.
     known: Option<PeerEntryVersion>,
+    /// The other's tickets that are here already.
+    held: BTreeSet<UniqueId>,
+}
+
+/// What the other side lacks. Later versions append fields.
+#[derive(Debug, Serialize, Deserialize)]
+struct Bodies {
+    /// The entry with a sign of life.
+    entry: Option<RawEntry>,
+    tickets: Vec<Ticket>,
 }
 
 /// What discovery says in hellos, and what it makes of what it hears.
@@ -37,20 +52,28 @@ impl HelloSections {
 
     /// What this node offers to a peer that it meets.
     pub(crate) fn offer(&self, peer: &PeerId) -> Bytes {
-        let offer = self.shared.read(|state| Offer {
-            version: state.local().update_version(),
-            digest: *state.local().digest().as_bytes(),
-            known: state.record(peer).map(|entry| entry.update_version()),
+        let offer = self.shared.read(|state| {
+            let known = state.record(peer);
+            Offer {
+                version: state.local().update_version(),
+                digest: *state.local().digest().as_bytes(),
+                known: known.as_ref().map(|entry| entry.update_version()),
+                held: known.iter().flat_map(|entry| entry.tickets().keys().copied()).collect(),
+            }
         });
         encode(&offer)
     }
 
-    /// What the peer lacks, by its offer: this node's entry with a sign of life, or nothing.
+    /// What the peer lacks, by its offer: this node's entry with a sign of life, and tickets.
     pub(crate) fn bodies(&self, their_offer: &[u8]) -> Result<Bytes, CloseReason> {
         let offer: Offer = decode(their_offer)?;
         let local = self.shared.local();
-        let lacks = offer.known != Some(local.update_version());
-        Ok(encode(&lacks.then(|| local.to_raw())))
+        let lacks_entry = offer.known != Some(local.update_version());
+        let lacking = local.tickets().iter().filter(|(id, _)| !offer.held.contains(id));
+        Ok(encode(&Bodies {
+            entry: lacks_entry.then(|| local.to_raw()),
+            tickets: lacking.map(|(_, ticket)| ticket.clone()).collect(),
+        }))
     }
 
     /// What proves to a peer that there is a newer run of it: the newest record of it here.
@@ -68,10 +91,11 @@ impl HelloSections {
         }
     }
 
-    /// Takes in the peer's entry.
+    /// Takes in the peer's entry and tickets, and says whether it is let in.
     ///
     /// An entry that does not come in time, or is dated in the future, is no reason to turn the
-    /// peer away: it may come later by other ways. One that is forged or somebody else's is.
+    /// peer away: it may come later by other ways. One that is forged or somebody else's is, and
+    /// so is one without the tickets that this node requires of everybody.
     pub(crate) fn admit(
         &self,
         peer: &PeerId,
@@ -79,13 +103,28 @@ impl HelloSections {
         their_bodies: &[u8],
     ) -> Result<(), CloseReason> {
         let offer: Offer = decode(their_offer)?;
-        if their_bodies.is_empty() {
-            return Ok(());
+        if !their_bodies.is_empty() {
+            self.take_in(peer, &offer, decode(their_bodies)?)?;
         }
-        let Some(raw) = decode::<Option<RawEntry>>(their_bodies)? else { return Ok(()) };
+        self.shared.admits(peer).map_err(|denial| match denial {
+            Denial::Pending => CloseReason::TicketsPending,
+            Denial::Invalid => CloseReason::NoTicket,
+        })
+    }
+
+    fn take_in(&self, peer: &PeerId, offer: &Offer, bodies: Bodies) -> Result<(), CloseReason> {
+        let Bodies { entry: raw, tickets } = bodies;
+        let Some(mut raw) = raw else {
+            self.shared.attach_tickets(peer, tickets);
+            return Ok(());
+        };
+        raw.set_tickets(tickets);
         let verified = self.shared.counted(self.shared.verify(raw));
         let entry = verified.map_err(|_| CloseReason::ProtocolViolation)?;
-        if entry.id() != peer || *entry.digest().as_bytes() != offer.digest {
+        let version = entry.update_version();
+        // Between its offer and this the peer may have changed its entry.
+        let is_offered = version == offer.version && *entry.digest().as_bytes() == offer.digest;
+        if entry.id() != peer || !(is_offered || version > offer.version) {
             self.shared.refusals().count(Refusal::Forged);
             return Err(CloseReason::ProtocolViolation);
         }
@@ -100,21 +139,36 @@ fn encode<T: Serialize>(section: &T) -> Bytes {
     postcard::to_stdvec(section).expect("writing plain data to memory cannot fail").into()
 }
 
-fn decode<T: DeserializeOwned>(section: &[u8]) -> Result<T, CloseReason> {
+pub(super) fn decode<T: DeserializeOwned>(section: &[u8]) -> Result<T, CloseReason> {
     // Fields beyond those known are those of a later version.
     schema::decode_prefix(section).map_err(|_| CloseReason::ProtocolViolation)
+}
+
+/// With and without a known version of the other's entry.
+#[cfg(any(test, feature = "fuzzing"))]
+pub(super) fn samples() -> Vec<Offer> {
+    let version = PeerEntryVersion::new(1, 2);
+    let offer = |known| Offer {
+        version,
+        digest: [9; 32],
+        known,
+        held: BTreeSet::from([UniqueId::from("a ticket")]),
+    };
+    vec![offer(None), offer(Some(version))]
 }
 
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
 
+    use chrono::{DateTime, Utc};
     use iroh::SecretKey;
 
     use super::*;
     use crate::{
         clock::Clock,
-        discovery::{beat::Raw, catalog::Merged, config::Config},
+        discovery::{beat::Raw, catalog::Merged, config::Config, entry::PeerEntry, gate::Gate},
+        ticket::{Expiration, Verdict},
     };
 
     fn hello(node: &Arc<Shared>) -> HelloSections {
@@ -151,7 +205,7 @@ mod tests {
         // The second time, nothing needs to be told.
         let again = hello(&b).offer(&a.me());
         let nothing = hello(&a).bodies(&again).unwrap();
-        assert_eq!(nothing.len(), 1);
+        assert_eq!(nothing.len(), 2);
         a.edit(|entry| entry.add_tags("new")).unwrap();
         assert_eq!(meet(&a, &b), [Ok(()), Ok(())]);
         assert_eq!(b.catalog().get(&a.me()).unwrap().tags().len(), 1);
@@ -175,9 +229,99 @@ mod tests {
         assert_eq!(hello(&a).admit(&b.me(), &offer_of_b, &[]), Ok(()));
         assert!(hello(&a).admit(&b.me(), &offer_of_b, b"\x01garbage").is_err());
         assert!(hello(&a).admit(&b.me(), b"", &[]).is_err());
+        // What a later version appends is passed over.
         let longer = [&offer_of_b, &b"more"[..]].concat();
-        assert_eq!(hello(&a).admit(&b.me(), &longer, &[]), Ok(()), "a later version appended it");
+        assert_eq!(hello(&a).admit(&b.me(), &longer, &[]), Ok(()));
         assert!(hello(&a).bodies(b"garbage").is_err());
+    }
+
+    /// A gate that lets in whoever shows this ticket.
+    struct Only(Ticket);
+
+    impl Gate for Only {
+        fn judge(&self, peer: &PeerEntry, _: DateTime<Utc>) -> Verdict {
+            if peer.tickets().contains_key(&self.0.id()) {
+                Verdict::Valid(Expiration::Never)
+            } else if self.lacks_tickets(peer) {
+                Verdict::Pending
+            } else {
+                Verdict::Invalid
+            }
+        }
+
+        fn lacks_tickets(&self, peer: &PeerEntry) -> bool {
+            peer.lacks_tickets_of(self.0.class)
+        }
+    }
+
+    fn ticket(data: &'static [u8]) -> Ticket {
+        Ticket::new("class".into(), Bytes::from_static(data))
+    }
+
+    fn gated(seed: u8) -> Arc<Shared> {
+        let shared = Arc::into_inner(node(seed, "net")).unwrap();
+        Arc::new(shared.with_gate(Some(Box::new(Only(ticket(b"good"))))))
+    }
+
+    #[tokio::test]
+    async fn tickets_come_with_the_hello_and_only_those_that_are_lacking() {
+        let (a, b) = (node(1, "net"), node(2, "net"));
+        b.edit(|entry| entry.add_ticket(ticket(b"one"))).unwrap();
+        assert_eq!(meet(&a, &b), [Ok(()), Ok(())]);
+        let seen = |node: &Arc<Shared>| node.catalog().get(&b.me()).unwrap().tickets().len();
+        assert_eq!(seen(&a), 1);
+        b.edit(|entry| entry.add_ticket(ticket(b"two"))).unwrap();
+        let bodies = hello(&b).bodies(&hello(&a).offer(&b.me())).unwrap();
+        let bodies: Bodies = decode(&bodies).unwrap();
+        assert_eq!(bodies.tickets, [ticket(b"two")]);
+        assert_eq!(meet(&a, &b), [Ok(()), Ok(())]);
+        assert_eq!(seen(&a), 2);
+    }
+
+    #[tokio::test]
+    async fn forged_tickets_are_counted_and_not_taken_in() {
+        let (a, b) = (gated(1), node(2, "net"));
+        b.edit(|entry| entry.add_ticket(ticket(b"bad"))).unwrap();
+        let offer = hello(&b).offer(&a.me());
+        let entry = Some(b.local().to_raw());
+        let forged = encode(&Bodies { entry, tickets: vec![ticket(b"good")] });
+        let refused = hello(&a).admit(&b.me(), &offer, &forged);
+        assert_eq!(refused, Err(CloseReason::TicketsPending), "the real one did not come");
+        assert_eq!(a.refusals().of(Refusal::Forged), 1);
+        assert_eq!(a.catalog().peers_count(), 0);
+        // Alone, for an entry that is known.
+        let forged = encode(&Bodies { entry: None, tickets: vec![ticket(b"good")] });
+        assert!(hello(&a).admit(&b.me(), &offer, &forged).is_err());
+        assert_eq!(a.refusals().of(Refusal::Forged), 2);
+    }
+
+    #[tokio::test]
+    async fn a_gate_lets_in_those_that_pass_and_shows_nobody_else() {
+        let (a, b) = (gated(1), node(2, "net"));
+        assert_eq!(meet(&a, &b), [Err(CloseReason::NoTicket), Ok(())]);
+        assert_eq!(a.catalog().peers_count(), 0);
+        b.edit(|entry| entry.add_ticket(ticket(b"good"))).unwrap();
+        // Its entry comes by another way, without the ticket: that is wanted.
+        assert!(a.take(SyncItem::Entry(b.local().to_raw())).is_ok());
+        assert_eq!(a.admits(&b.me()), Err(Denial::Pending));
+        assert!(a.take_wanted().tickets.contains(&b.me()));
+        let offer = hello(&b).offer(&a.me());
+        assert_eq!(hello(&a).admit(&b.me(), &offer, &[]), Err(CloseReason::TicketsPending));
+        assert_eq!(meet(&a, &b), [Ok(()), Ok(())]);
+        assert_eq!(a.catalog().peers_count(), 1);
+        b.edit(|entry| entry.remove_tickets_of(ticket(b"").class)).unwrap();
+        assert!(a.take(SyncItem::Entry(b.local().to_raw())).is_ok());
+        assert_eq!((a.admits(&b.me()), a.catalog().peers_count()), (Err(Denial::Invalid), 0));
+    }
+
+    #[tokio::test]
+    async fn an_entry_that_changed_during_the_hello_is_taken_in() {
+        let (a, b) = (node(1, "net"), node(2, "net"));
+        let offer = hello(&b).offer(&a.me());
+        b.edit(|entry| entry.add_tags("new")).unwrap();
+        let bodies = hello(&b).bodies(&hello(&a).offer(&b.me())).unwrap();
+        assert_eq!(hello(&a).admit(&b.me(), &offer, &bodies), Ok(()));
+        assert_eq!(a.catalog().get(&b.me()).unwrap().tags().len(), 1);
     }
 
     #[tokio::test]

@@ -2,18 +2,23 @@
 //!
 //! A question that a peer does not know, because it is older, is answered so: nothing breaks.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, timeout};
 
 use super::{
-    catalog::SyncItem, description::Description, entry::RawEntry, shared::Shared, skew::ClockSkew,
-    version::date,
+    catalog::SyncItem,
+    description::Description,
+    entry::RawEntry,
+    shared::Shared,
+    skew::ClockSkew,
+    version::{PeerEntryVersion, date},
 };
 use crate::{
     id::{PeerId, UniqueId},
     schema,
+    ticket::Ticket,
     transport::{
         Link, MessageError, MessageReader, MessageWriter, OpenError, RecvStream, SendStream,
         StreamKind,
@@ -22,8 +27,8 @@ use crate::{
 
 /// How long each side may take.
 const TIMEOUT: Duration = Duration::from_secs(5);
-/// Questions are a few bytes long.
-const QUESTION_LIMIT: usize = 1024;
+/// The longest question: for as many tickets as a peer can have, by their ids.
+const QUESTION_LIMIT: usize = 40 * 1024;
 /// The largest answer: one entry of the largest size, and what comes with it.
 const ANSWER_LIMIT: usize = 320 * 1024;
 
@@ -38,6 +43,10 @@ pub(super) enum Question {
     Fetch(PeerId),
     /// Our clocks differ too much, in microseconds since 1970.
     Skew { ours: u64, yours: u64 },
+    /// What is in these tickets of yours?
+    Tickets(BTreeSet<UniqueId>),
+    /// My tickets have changed: there is this version of my entry now.
+    TicketsChanged(PeerEntryVersion),
 }
 
 /// What the other side says.
@@ -49,6 +58,8 @@ pub(super) enum Answer {
     Heard,
     Description(Option<Description>),
     Entry(Option<RawEntry>),
+    /// Those that are still there.
+    Tickets(Vec<Ticket>),
 }
 
 /// A question that was not answered.
@@ -118,6 +129,15 @@ impl Shared {
                 self.compare_clocks(ClockSkew { peer: *from, ours, theirs });
                 Answer::Heard
             }
+            Question::Tickets(ids) => {
+                let local = self.read(|state| state.local().clone());
+                let wanted = local.tickets().iter().filter(|(id, _)| ids.contains(id));
+                Answer::Tickets(wanted.map(|(_, ticket)| ticket.clone()).collect())
+            }
+            Question::TicketsChanged(version) => {
+                self.want_newer(*from, version);
+                Answer::Heard
+            }
         }
     }
 
@@ -148,6 +168,10 @@ mod tests {
         C,
         #[expect(dead_code, reason = "keeps the numbers of the variants")]
         D,
+        #[expect(dead_code, reason = "keeps the numbers of the variants")]
+        E,
+        #[expect(dead_code, reason = "keeps the numbers of the variants")]
+        F,
         Weather(String),
     }
 

@@ -9,6 +9,7 @@ use super::bootstrap::{Bootstrap, BootstrapHost};
 use crate::{
     id::{PeerId, Tag},
     many::IntoIterOrSingle,
+    ticket::Ticket,
 };
 
 /// The longest span that can be asked for: a year.
@@ -28,6 +29,8 @@ pub struct Config {
     pub bootstrap_hosts: Vec<BootstrapHost>,
     /// The tags that this node starts with. Default none.
     pub tags: Vec<Tag>,
+    /// The tickets that this node starts with. Default none.
+    pub tickets: Vec<Ticket>,
     /// A peer that gives no sign of life for so long is dropped. Default 5 minutes.
     pub purge_after: Duration,
     /// How far a peer's clock may be ahead of ours before what it dates is refused. Default 50 s.
@@ -65,6 +68,7 @@ impl Default for Config {
             bootstrap_peers: Vec::new(),
             bootstrap_hosts: Vec::new(),
             tags: Vec::new(),
+            tickets: Vec::new(),
             purge_after: Duration::from_secs(300),
             max_time_drift: Duration::from_secs(50),
             announce_interval: Duration::from_secs(45),
@@ -143,6 +147,14 @@ impl ConfigBuilder {
     /// Adds tags that this node starts with.
     pub fn with_tags<V>(mut self, tags: impl IntoIterOrSingle<Tag, V>) -> Self {
         self.0.tags.extend(tags.into_many());
+        self
+    }
+
+    /// Adds tickets that this node starts with. Where other nodes
+    /// [require](crate::network::NetworkBuilder::require_ticket) one of everybody, it has to be
+    /// there from the start.
+    pub fn with_tickets<V>(mut self, tickets: impl IntoIterOrSingle<Ticket, V>) -> Self {
+        self.0.tickets.extend(tickets.into_many());
         self
     }
 

@@ -40,6 +40,17 @@ pub enum Error {
         limit: usize,
     },
 
+    /// The change would make the tickets of the entry larger than other nodes accept. The entry is
+    /// unchanged; remove one first.
+    #[error("tickets of {size} bytes are above the limit of {limit}")]
+    TicketsTooLarge {
+        /// What the tickets would have taken together, in bytes, with 64 bytes for each beside its
+        /// data.
+        size: usize,
+        /// The most that they may take.
+        limit: usize,
+    },
+
     /// The peer could not be reached. Nothing changed; it may be reachable later, or elsewhere.
     #[error("peer {peer} cannot be reached")]
     Unreachable {

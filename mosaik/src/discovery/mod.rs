@@ -18,6 +18,9 @@ mod description;
 mod entry;
 mod error;
 mod event;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
+mod gate;
 mod gossip;
 mod incarnation;
 mod meter;
@@ -41,6 +44,7 @@ mod worker;
 
 use std::{fmt, sync::Arc};
 
+use chrono::{DateTime, Utc};
 use futures::future::join_all;
 use iroh::{EndpointAddr, SecretKey};
 use tokio::{
@@ -57,6 +61,7 @@ pub use description::Description;
 pub use entry::{PeerEntry, SignedPeerEntry};
 pub use error::Error;
 pub use event::Event;
+pub(crate) use gate::Gate;
 pub use node_ticket::{NodeTicket, NodeTicketError};
 pub use peer_info::PeerInfo;
 pub use refusal::{Refusal, Refusals};
@@ -67,11 +72,12 @@ pub use version::PeerEntryVersion;
 
 use crate::{
     clock::Clock,
-    id::{NetworkId, PeerId, StreamId, Tag},
+    id::{NetworkId, PeerId, StreamId, Tag, UniqueId},
     many::IntoIterOrSingle,
     random::Random,
     tasks::Tasks,
     telemetry::Metered,
+    ticket::{Denial, Ticket, TicketClass},
     transport::{StreamKind, Transport},
 };
 use reach::{AddressBook, Reach};
@@ -98,7 +104,6 @@ pub struct Discovery {
 }
 
 /// What discovery is made of.
-#[derive(Debug)]
 pub(crate) struct DiscoveryParts {
     pub(crate) network_id: NetworkId,
     pub(crate) secret_key: SecretKey,
@@ -109,6 +114,8 @@ pub(crate) struct DiscoveryParts {
     /// Cancelled only after [`Discovery::depart`].
     pub(crate) tasks: Tasks,
     pub(crate) config: Config,
+    /// Who is let in; everybody without one.
+    pub(crate) gate: Option<Box<dyn Gate>>,
 }
 
 impl Discovery {
@@ -117,8 +124,8 @@ impl Discovery {
     /// # Errors
     /// [`Error::TooLarge`] if the configured tags do not fit into an entry.
     pub(crate) fn start(parts: DiscoveryParts) -> Result<Self, Error> {
-        let DiscoveryParts { network_id, secret_key, transport, clock, random, tasks, config } =
-            parts;
+        let DiscoveryParts { network_id, secret_key, transport, clock, random, .. } = parts;
+        let DiscoveryParts { tasks, config, gate, .. } = parts;
         let addresses = transport.addr();
         let address = addresses.borrow().clone();
         let (notices_sender, notices) = mpsc::channel(COMMANDS_BACKLOG);
@@ -129,9 +136,9 @@ impl Discovery {
         };
         let start = transport.start();
         let me = secret_key.public();
-        let shared = Arc::new(Shared::new(
-            network_id, secret_key, clock, &config, start, address, on_notice,
-        )?);
+        let shared =
+            Shared::new(network_id, secret_key, clock, &config, start, address, on_notice)?;
+        let shared = Arc::new(shared.with_gate(gate));
         let local = open_local_directory(&config, &network_id, me, &shared);
         let book = AddressBook { shared, local, tasks: tasks.clone() };
         let (commands, commands_received) = mpsc::channel(COMMANDS_BACKLOG);
@@ -269,6 +276,39 @@ impl Discovery {
         self.warn(self.shared().edit(|entry| entry.remove_tags(tags)));
     }
 
+    /// Shows a ticket to the others; in this node's catalog at return, then announced. Nodes that
+    /// require it let this one in as soon as it has reached them.
+    ///
+    /// To extend access before it expires, [replace](Discovery::replace_ticket) the ticket: that
+    /// interrupts nothing.
+    ///
+    /// # Errors
+    /// [`Error::TicketsTooLarge`] if the tickets of this node would take more than 64 KiB,
+    /// [`Error::TooLarge`] if its entry would. Nothing changed then.
+    pub fn add_ticket(&self, ticket: Ticket) -> Result<(), Error> {
+        self.shared().edit(|entry| entry.add_ticket(ticket))
+    }
+
+    /// Shows a ticket no more. Access that rests on it ends at once: within a second at all nodes
+    /// that are connected.
+    pub fn remove_ticket(&self, id: UniqueId) {
+        self.warn(self.shared().edit(|entry| entry.remove_ticket(id)));
+    }
+
+    /// Shows tickets of a class no more, as [`Discovery::remove_ticket`].
+    pub fn remove_tickets_of(&self, class: TicketClass) {
+        self.warn(self.shared().edit(|entry| entry.remove_tickets_of(class)));
+    }
+
+    /// Shows a ticket in the place of all others of its class.
+    ///
+    /// # Errors
+    /// As [`Discovery::add_ticket`].
+    pub fn replace_ticket(&self, ticket: Ticket) -> Result<(), Error> {
+        let class = ticket.class;
+        self.shared().edit(|entry| entry.remove_tickets_of(class).add_ticket(ticket))
+    }
+
     /// What was not believed, counted by reason since the node started.
     pub fn refusals(&self) -> &Refusals {
         self.shared().refusals()
@@ -292,6 +332,23 @@ impl Discovery {
     /// Who produces a stream, now and as it changes; never this node itself.
     pub(crate) fn stream_peers(&self, stream: StreamId) -> StreamPeers {
         self.shared().stream_peers(stream)
+    }
+
+    /// Has the tickets of a peer fetched that are not here: at once, and again with pauses of up to
+    /// 30 s for as long as the peer's entry names them. What comes is a change of its entry in the
+    /// catalog.
+    pub(crate) fn want_tickets(&self, peer: PeerId) {
+        self.shared().want_tickets(peer);
+    }
+
+    /// Whether this node's gate lets a peer in now; everybody without a gate.
+    pub(crate) fn admits(&self, peer: &PeerId) -> Result<(), Denial> {
+        self.shared().admits(peer)
+    }
+
+    /// The date by this node's clock.
+    pub(crate) fn date(&self) -> DateTime<Utc> {
+        self.shared().date()
     }
 
     /// Discovery's part in hellos. It holds no transport, so a transport may hold it.

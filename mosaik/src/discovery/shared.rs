@@ -1,6 +1,8 @@
 //! What the handle, the worker, hellos and syncs share: the catalog behind a lock that is held
 //! for a few lines, and the channels through which its changes are told.
 
+mod tickets;
+
 use std::{
     collections::BTreeSet,
     fmt,
@@ -11,12 +13,15 @@ use std::{
     time::Duration,
 };
 
+use chrono::{DateTime, Utc};
 use iroh::{EndpointAddr, SecretKey};
 use tokio::{
     sync::{Notify, broadcast, watch},
     time::Instant,
 };
 use tokio_util::sync::CancellationToken;
+
+pub(super) use tickets::Wanted;
 
 use super::{
     beat::{Beat, Departure},
@@ -29,6 +34,7 @@ use super::{
     entry::{PeerEntry, RawEntry, SignedPeerEntry},
     error::Error,
     event::Event,
+    gate::Gate,
     meter::Counts,
     refusal::{Refusal, Refusals},
     skew::{ClockSkew, Skews},
@@ -54,6 +60,13 @@ pub(super) enum Notice {
 
 type OnNotice = dyn Fn(Notice) + Send + Sync;
 
+/// Whether those who listen hear of a change.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Events {
+    Told,
+    Untold,
+}
+
 pub(super) struct Shared {
     key: SecretKey,
     tag: NetworkTag,
@@ -70,6 +83,9 @@ pub(super) struct Shared {
     established: AtomicBool,
     /// Told when the own entry changed.
     pub(super) edited: Notify,
+    /// Told when something of a peer is wanted.
+    pub(super) wanted: Notify,
+    gate: Option<Box<dyn Gate>>,
     on_notice: Box<OnNotice>,
     skews: Mutex<Skews>,
     skew: watch::Sender<Option<ClockSkew>>,
@@ -81,6 +97,7 @@ pub(super) struct Shared {
 struct Guarded {
     state: State,
     index: StreamIndex,
+    wanted: Wanted,
 }
 
 impl Shared {
@@ -98,9 +115,9 @@ impl Shared {
             .with_announce_interval(config.announce_interval)
             .with_max_rtt(config.max_rtt);
         let version = PeerEntryVersion::new(start, micros(clock.now()).max(start));
-        let entry = PeerEntry::starting(network_id, address, version)
-            .add_tags(config.tags.clone())
-            .at_version(version);
+        let entry = PeerEntry::starting(network_id, address, version).add_tags(config.tags.clone());
+        let tickets = config.tickets.iter().cloned();
+        let entry = tickets.fold(entry, PeerEntry::add_ticket).at_version(version);
         let tag = rules.tag;
         let state = State::new(rules, entry.sign(&key)?);
         Ok(Self {
@@ -110,12 +127,18 @@ impl Shared {
             clock,
             max_time_drift: span_micros(config.max_time_drift),
             catalog: watch::Sender::new(state.catalog()),
-            state: Mutex::new(Guarded { state, index: StreamIndex::default() }),
+            state: Mutex::new(Guarded {
+                state,
+                index: StreamIndex::default(),
+                wanted: Wanted::default(),
+            }),
             events: broadcast::Sender::new(config.events_backlog),
             refusals: Arc::default(),
             counts: Counts::default(),
             established: AtomicBool::new(false),
             edited: Notify::new(),
+            wanted: Notify::new(),
+            gate: None,
             on_notice: Box::new(on_notice),
             skews: Mutex::default(),
             skew: watch::Sender::new(None),
@@ -133,7 +156,11 @@ impl Shared {
     }
 
     pub(super) fn now(&self) -> u64 {
-        micros(self.clock.now())
+        micros(self.date())
+    }
+
+    pub(super) fn date(&self) -> DateTime<Utc> {
+        self.clock.now()
     }
 
     pub(super) fn refusals(&self) -> &Arc<Refusals> {
@@ -159,18 +186,13 @@ impl Shared {
 
     /// Changes what is known and tells what followed from it, in order.
     pub(super) fn change<T>(&self, change: impl FnOnce(&mut State, &mut Effects) -> T) -> T {
-        self.change_and(change, |effects| &effects.events)
-    }
-
-    /// As [`Shared::change`], without events.
-    fn change_silently<T>(&self, change: impl FnOnce(&mut State, &mut Effects) -> T) -> T {
-        self.change_and(change, |_| &[])
+        self.change_and(Events::Told, change)
     }
 
     fn change_and<T>(
         &self,
+        events: Events,
         change: impl FnOnce(&mut State, &mut Effects) -> T,
-        events: impl FnOnce(&Effects) -> &[Event],
     ) -> T {
         let mut effects = Effects::default();
         let result = {
@@ -180,10 +202,12 @@ impl Shared {
             if !effects.changes.is_empty() {
                 self.catalog.send_replace(guard.state.catalog());
             }
-            for event in events(&effects) {
-                self.counts.told(event);
-                // Nobody listening is fine.
-                let _ = self.events.send(event.clone());
+            if events == Events::Told {
+                for event in &effects.events {
+                    self.counts.told(event);
+                    // Nobody listening is fine.
+                    let _ = self.events.send(event.clone());
+                }
             }
             result
         };
@@ -198,6 +222,7 @@ impl Shared {
         if let Some(start) = effects.newer_self {
             (self.on_notice)(Notice::NewStart(self.me(), start));
         }
+        effects.judge.iter().for_each(|peer| self.judge(peer, events));
         result
     }
 
@@ -262,7 +287,7 @@ impl Shared {
 
     /// Where the peers are that something on this node could use.
     pub(super) fn used_peers(&self) -> Vec<EndpointAddr> {
-        let Guarded { state, index } = &*self.lock();
+        let Guarded { state, index, .. } = &*self.lock();
         state.used_peers(index)
     }
 
@@ -291,7 +316,7 @@ impl Shared {
         let version = entry.update_version();
         let peer = *entry.id();
         let known = |state: &State| state.record(&peer).map(|entry| entry.update_version());
-        let (before, merged) = self.change_silently(|state, effects| {
+        let (before, merged) = self.change_and(Events::Untold, |state, effects| {
             (known(state), state.merge(Input::Entry(entry), now, effects))
         });
         self.counted(merged).is_ok() && before != Some(version)
@@ -317,8 +342,14 @@ impl Shared {
     }
 
     /// Verifies an entry; one that is known already costs no signature check.
-    pub(super) fn verify(&self, raw: RawEntry) -> Result<SignedPeerEntry, Refusal> {
-        raw.verify(&self.tag, |peer| self.read(|state| state.record(peer)))
+    /// Bodies of tickets that it does not name are left out, and counted.
+    pub(super) fn verify(&self, mut raw: RawEntry) -> Result<SignedPeerEntry, Refusal> {
+        let tickets = raw.take_tickets();
+        let mut entry = raw.verify(&self.tag, |peer| self.read(|state| state.record(peer)))?;
+        if !entry.attach_tickets(tickets) {
+            self.refusals.count(Refusal::Forged);
+        }
+        Ok(entry)
     }
 
     pub(super) fn counted<T>(&self, result: Result<T, Refusal>) -> Result<T, Refusal> {
@@ -387,7 +418,7 @@ impl Shared {
     }
 
     pub(super) fn stream_peers(&self, stream: StreamId) -> StreamPeers {
-        let Guarded { state, index } = &mut *self.lock();
+        let Guarded { state, index, .. } = &mut *self.lock();
         index.subscribe(stream, &state.catalog())
     }
 

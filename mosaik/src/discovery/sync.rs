@@ -38,7 +38,7 @@ const MAX_LEARNED: usize = 64;
 const MAX_TIME: Duration = Duration::from_secs(60);
 
 #[derive(Debug, Serialize, Deserialize)]
-enum Page {
+pub(super) enum Page {
     Summary(Vec<Summary>),
     /// Each encoded by itself, so that later versions can append to them and have more kinds.
     Items(Vec<Bytes>),
@@ -58,6 +58,8 @@ pub(super) enum SyncError {
     OutOfTurn,
     #[error("the peer sent more than a catalog holds, or asked for more than it was offered")]
     TooMuch,
+    #[error("the peer sent what nobody has signed")]
+    Forged,
     #[error("the exchange took too long")]
     TimedOut,
 }
@@ -193,13 +195,17 @@ impl<'a> Exchange<'a> {
         Ok(self.writer.send(&Page::End).await?)
     }
 
-    /// Merges what came. If it is refused, that is counted; the rest of the page still counts.
-    fn take(&mut self, item: &[u8]) {
+    /// Merges what came. If it is refused, that is counted; the rest of the page still counts,
+    /// except after a forgery: an honest peer has verified what it passes on.
+    fn take(&mut self, item: &[u8]) -> Result<(), SyncError> {
         let item = match decode_message(item) {
             Ok(item) => item,
             // Of a later version, which has other ways to tell who does not understand it.
-            Err(MessageError::Unknown) => return,
-            Err(_) => return self.shared.refusals().count(Refusal::Malformed),
+            Err(MessageError::Unknown) => return Ok(()),
+            Err(_) => {
+                self.shared.refusals().count(Refusal::Malformed);
+                return Ok(());
+            }
         };
         let entry_of = match &item {
             SyncItem::Entry(entry) => entry.peer(),
@@ -211,6 +217,7 @@ impl<'a> Exchange<'a> {
         {
             learned.push(peer);
         }
+        if merged == Err(Refusal::Forged) { Err(SyncError::Forged) } else { Ok(()) }
     }
 
     fn end(self) -> Learned {
@@ -237,7 +244,7 @@ impl<'a> Exchange<'a> {
                 Page::Wants(page) => turn.wants.extend(page),
                 Page::Items(page) => {
                     turn.items += page.len();
-                    page.iter().for_each(|item| self.take(item));
+                    page.iter().try_for_each(|item| self.take(item))?;
                     // Verifying a page takes a millisecond or more.
                     tokio::task::yield_now().await;
                 }
@@ -246,4 +253,12 @@ impl<'a> Exchange<'a> {
             turn.check()?;
         }
     }
+}
+
+/// One page of each kind.
+#[cfg(any(test, feature = "fuzzing"))]
+pub(super) fn samples(items: Vec<SyncItem>) -> Vec<Page> {
+    let (summaries, wants) = super::fuzzing::summaries([1, 2]);
+    let items = items.iter().map(crate::transport::fuzzing::encoded).map(Bytes::from).collect();
+    vec![Page::Summary(summaries), Page::Items(items), Page::Wants(wants), Page::End]
 }

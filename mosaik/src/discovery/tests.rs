@@ -122,6 +122,7 @@ impl World {
             random,
             tasks: tasks.clone(),
             config: config.with_local(false).build().unwrap(),
+            gate: None,
         })
         .unwrap();
         transport.set_admission(Arc::new(Hello(discovery.hello())));

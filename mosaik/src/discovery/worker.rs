@@ -4,6 +4,7 @@
 mod fetches;
 mod notices;
 mod syncs;
+mod tickets;
 mod upkeep;
 
 use std::{
@@ -24,7 +25,7 @@ use super::{
     catalog::{Merged, State, SyncItem},
     config::Config,
     derived::gossip_topic,
-    entry::SignedPeerEntry,
+    entry::{MAX_ADDRESSES, SignedPeerEntry},
     gossip::{Announcement, Due, Effect, Overlay, Schedule},
     incarnation::Incarnation,
     neighbors::{Heard, Inbound, Neighbors},
@@ -52,6 +53,7 @@ pub(super) use syncs::answer_sync;
 
 use fetches::Fetches;
 use syncs::Syncs;
+use tickets::{OwnTickets, TicketFetches};
 use upkeep::Recurring;
 
 /// What the worker is asked to do.
@@ -69,6 +71,8 @@ pub(super) enum Command {
     SyncedBy(PeerId, Learned),
     /// An attempt to get a peer's entry from a neighbour is over.
     Fetched { peer: PeerId, from: PeerId, fetched: bool },
+    /// An attempt to get a peer's tickets from itself is over.
+    TicketsFetched(PeerId),
     /// Say goodbye; answered when it was heard.
     Depart(oneshot::Sender<()>),
 }
@@ -96,6 +100,8 @@ pub(super) struct Worker {
     random_syncs: Recurring,
     syncs: Syncs,
     fetches: Fetches,
+    tickets: TicketFetches,
+    own_tickets: OwnTickets,
     purged: Purged,
     /// Whom a source has named, and where.
     candidates: BTreeMap<PeerId, EndpointAddr>,
@@ -124,6 +130,8 @@ impl Worker {
             incarnation: Incarnation::new(now),
             syncs: Syncs::default(),
             fetches: Fetches::default(),
+            tickets: TicketFetches::default(),
+            own_tickets: OwnTickets::default(),
             purged: Purged::default(),
             candidates: BTreeMap::new(),
             contacting: HashSet::new(),
@@ -155,7 +163,11 @@ impl Worker {
                         return;
                     }
                 }
-                () = self.shared.edited.notified() => self.schedule.prompt(Instant::now()),
+                () = self.shared.wanted.notified() => self.take_wanted(Instant::now()),
+                () = self.shared.edited.notified() => {
+                    self.schedule.prompt(Instant::now());
+                    self.tell_tickets(Instant::now());
+                }
                 Ok(()) = inputs.addresses.changed() => {
                     let address = inputs.addresses.borrow_and_update().clone();
                     self.address(address);
@@ -192,6 +204,7 @@ impl Worker {
                 self.pass_on(&learned, now);
             }
             Command::Fetched { peer, from, fetched } => self.fetched(peer, from, fetched),
+            Command::TicketsFetched(peer) => self.tickets_fetched(peer, now),
             Command::Depart(_) => {}
         }
     }
@@ -235,6 +248,7 @@ impl Worker {
                 let at = Instant::now() + SYNC_DELAY + self.turn(&link.peer());
                 self.syncs.want(link.peer(), at);
                 self.compare_clocks(&link);
+                self.tell_tickets_to(link, Instant::now());
             }
             LinkEvent::Down { peer, reason } => {
                 tracing::debug!(peer = %peer.fmt_short(), %reason, "a link went down");
@@ -250,7 +264,11 @@ impl Worker {
         if self.shared.me() < *peer { Duration::ZERO } else { SYNC_TURN }
     }
 
-    fn address(&mut self, address: EndpointAddr) {
+    fn address(&mut self, mut address: EndpointAddr) {
+        // More would be refused by the others.
+        while address.addrs.len() > MAX_ADDRESSES {
+            address.addrs.pop_last();
+        }
         if *self.shared.catalog().local().address() == address {
             return;
         }
@@ -280,7 +298,13 @@ impl Worker {
             // Not at once if the clock stands still: the date and the timer are different clocks.
             Instant::now() + Duration::from_micros(left.clamp(1000, 3_600_000_000))
         });
-        let soonest = [self.overlay.next_timer(), self.syncs.next(), self.purged.next(), expiry];
+        let soonest = [
+            self.overlay.next_timer(),
+            self.syncs.next(),
+            self.tickets.next(),
+            self.purged.next(),
+            expiry,
+        ];
         let soonest = soonest.into_iter().flatten();
         soonest.chain(fixed).min().unwrap_or(self.healing.at)
     }
@@ -302,6 +326,7 @@ impl Worker {
             peers.into_iter().for_each(|peer| self.syncs.want(peer, now));
         }
         self.start_syncs(now);
+        self.start_ticket_fetches(now);
         self.announce(now);
     }
 

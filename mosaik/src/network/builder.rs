@@ -5,8 +5,13 @@ use std::{collections::BTreeSet, net::SocketAddr, path::PathBuf, sync::Arc};
 use iroh::{RelayMode, SecretKey};
 
 use super::{
-    Network, admission::Gate, config::NetworkConfig, error::Error, identity::DataDir,
-    local::LocalNode, simulated::Simulated,
+    Network,
+    admission::{Gate, TicketGate, watch_gate},
+    config::NetworkConfig,
+    error::Error,
+    identity::DataDir,
+    local::LocalNode,
+    simulated::Simulated,
 };
 #[cfg(feature = "prometheus")]
 use crate::telemetry::Exporter;
@@ -18,6 +23,7 @@ use crate::{
     streams::{self, Streams, StreamsParts},
     tasks::Tasks,
     telemetry::Sampler,
+    tickets::TicketValidator,
     transport::{self, CloseReason, Options, Parts, Transport, sim::SimNet},
 };
 
@@ -89,6 +95,17 @@ impl NetworkBuilder {
     /// it is missing, and belongs to one running node at a time.
     pub fn data_dir(mut self, path: impl Into<PathBuf>) -> Self {
         self.config.data_dir = Some(path.into());
+        self
+    }
+
+    /// Deals only with nodes one of whose tickets this validator passes; several must all be
+    /// passed. Others are refused when they connect, disconnected when their tickets expire or are
+    /// removed, and what they announce is not used. All nodes of a network should require the same.
+    ///
+    /// A node that has to show a ticket starts with it: see
+    /// [`with_tickets`](crate::discovery::ConfigBuilder::with_tickets).
+    pub fn require_ticket(mut self, validator: impl TicketValidator) -> Self {
+        self.config.ticket_validators.push(Arc::new(validator));
         self
     }
 
@@ -202,6 +219,7 @@ impl NetworkBuilder {
             random: random.clone(),
             tasks: tasks.clone(),
             config: discovery_config,
+            gate: TicketGate::of(&config.ticket_validators),
         });
         let discovery = match discovery {
             Ok(discovery) => discovery,
@@ -223,6 +241,9 @@ impl NetworkBuilder {
             network_id,
             telemetry,
         });
+        if !config.ticket_validators.is_empty() {
+            watch_gate(&tasks, &discovery, &transport);
+        }
         transport.listen();
         discovery.look_for_peers(&random);
         say_goodbye(&tasks, &leaving, stream_tasks, discovery.clone(), transport.clone(), data_dir);

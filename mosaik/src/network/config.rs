@@ -1,10 +1,10 @@
 //! A node's configuration as plain data.
 
-use std::{collections::BTreeSet, net::SocketAddr, path::PathBuf};
+use std::{collections::BTreeSet, net::SocketAddr, path::PathBuf, sync::Arc};
 
 use iroh::{RelayMode, SecretKey};
 
-use crate::{discovery, id::NetworkId, streams, transport};
+use crate::{discovery, id::NetworkId, streams, tickets::TicketValidator, transport};
 
 /// What a [`NetworkBuilder`](super::NetworkBuilder) has gathered: one field for each of its
 /// setters.
@@ -25,6 +25,8 @@ pub struct NetworkConfig {
     pub secret_key: Option<SecretKey>,
     /// Where the node keeps what outlives it. Default: nowhere.
     pub data_dir: Option<PathBuf>,
+    /// What the tickets of every other node must pass: all of these. Default: none.
+    pub ticket_validators: Vec<Arc<dyn TicketValidator>>,
     /// How other nodes are found.
     pub discovery: discovery::ConfigBuilder,
     /// How streams behave unless a builder says otherwise.
@@ -46,6 +48,7 @@ impl Default for NetworkConfig {
             advertise: BTreeSet::new(),
             secret_key: None,
             data_dir: None,
+            ticket_validators: Vec::new(),
             discovery: discovery::ConfigBuilder::default(),
             streams: streams::ConfigBuilder::default(),
             #[cfg(feature = "prometheus")]

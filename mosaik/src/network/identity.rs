@@ -116,8 +116,12 @@ pub(crate) fn read_key(path: &Path) -> Result<SecretKey, Error> {
     }
     let mut text = String::new();
     file.take(KEY_FILE_MAX).read_to_string(&mut text).map_err(failed)?;
-    let bytes = unhex(text.trim_end()).ok_or_else(|| wrong("it does not hold 64 hex digits"))?;
-    Ok(SecretKey::from_bytes(&bytes))
+    parse_key(&text).ok_or_else(|| wrong("it does not hold 64 hex digits"))
+}
+
+/// The key in the text of a key file.
+pub(crate) fn parse_key(text: &str) -> Option<SecretKey> {
+    Some(SecretKey::from_bytes(&unhex(text.trim_end())?))
 }
 
 fn hex(bytes: &[u8; 32]) -> String {

@@ -4,6 +4,8 @@ mod admission;
 mod builder;
 mod config;
 mod error;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 mod identity;
 mod local;
 mod simulated;

@@ -154,9 +154,10 @@ fn log_filter(verbose: u8) -> String {
 }
 
 /// The logging targets of mosaik's dependencies.
-const BELOW: [&str; 9] = [
+const BELOW: [&str; 11] = [
     "iroh",
     "iroh_gossip",
+    "iroh_mdns_address_lookup",
     "iroh_relay",
     "net_report",
     "netwatch",
@@ -164,6 +165,7 @@ const BELOW: [&str; 9] = [
     "noq_proto",
     "noq_udp",
     "portmapper",
+    "swarm_discovery",
 ];
 
 fn or_else<T>(

@@ -6,6 +6,8 @@ mod decode;
 mod difference;
 mod encoded;
 mod fingerprint;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 mod identity;
 mod shape;
 mod std_types;

@@ -28,6 +28,10 @@ pub enum SubscribeError {
     /// entry changes, or after 30 s.
     #[error("the producer does not admit this node")]
     NotAllowed,
+    /// The producer requires tickets, and those of this node have not all reached it yet: it
+    /// fetches them. Tried again when it says so, when its entry changes, or after 30 s.
+    #[error("the producer has not got this node's tickets yet")]
+    TicketsPending,
     /// The producer has as many consumers as it takes. Tried again when it says that a place is
     /// free, and every second.
     #[error("the producer has no free place")]
@@ -64,6 +68,7 @@ impl SubscribeError {
             CloseReason::StreamNotFound => Self::StreamNotFound,
             CloseReason::NotAllowed => Self::NotAllowed,
             CloseReason::NoCapacity => Self::NoCapacity,
+            CloseReason::TicketsPending => Self::TicketsPending,
             CloseReason::TooSlow => Self::TooSlow,
             other => Self::Refused(other),
         }

@@ -47,8 +47,11 @@ mod config;
 pub mod consumer;
 mod criteria;
 mod def;
+mod eligible;
 mod error;
 mod frames;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 mod meter;
 pub mod producer;
 mod protocol;

@@ -1,75 +1,81 @@
 //! The accept loop: a bounded number of strangers at a time, each to its lane.
 
-use std::sync::Arc;
-
-use tokio::{
-    sync::Semaphore,
-    time::{Instant, timeout},
-};
+use tokio::time::{Instant, timeout};
 
 use super::{
     Transport,
     close::CloseReason,
     connection::{Connection, Lane},
     hello::{Role, Tag},
+    lock,
+    strangers::{Place, Strangers},
     stream::SendStream,
 };
+use crate::id::PeerId;
 
 impl Transport {
     /// Starts to accept connections; the admission and the handlers are set by then.
     pub(crate) fn listen(&self) {
         let transport = self.clone();
         self.0.tasks.spawn("transport.accept", async move {
-            let slots = Arc::new(Semaphore::new(transport.0.config.max_handshakes));
+            let strangers = Strangers::new(transport.0.config.max_handshakes);
             while let Some(incoming) = transport.0.endpoint.accept().await {
-                let Ok(slot) = slots.clone().try_acquire_owned() else {
+                let begun = Instant::now();
+                let Some(place) = strangers.admit(incoming.source(), begun) else {
                     incoming.refuse();
                     transport.0.counts.refused(CloseReason::NoCapacity);
                     continue;
                 };
                 let stranger = transport.clone();
                 transport.0.tasks.spawn("transport.incoming", async move {
-                    let begun = Instant::now();
                     let established =
                         timeout(stranger.0.config.hello_timeout, incoming.establish());
-                    let (lane, connection) = match established.await {
-                        Ok(Some(established)) => established,
-                        Ok(None) => return stranger.0.counts.refused(CloseReason::Failed),
-                        Err(_) => return stranger.0.counts.refused(CloseReason::Timeout),
+                    let (lane, connection) = match place.during(established).await {
+                        Some(Ok(Some(established))) => established,
+                        Some(Ok(None)) => return stranger.0.counts.refused(CloseReason::Failed),
+                        Some(Err(_)) | None => {
+                            return stranger.0.counts.refused(CloseReason::Timeout);
+                        }
                     };
                     stranger.0.counts.opened();
                     match lane {
-                        Lane::Control => stranger.welcome(connection, begun, slot).await,
-                        Lane::Bulk => stranger.accept_bulk(connection, slot).await,
+                        Lane::Control => stranger.welcome(connection, begun, place).await,
+                        Lane::Bulk => stranger.accept_bulk(connection, place).await,
                     }
                 });
             }
         });
     }
 
-    async fn welcome(
-        &self,
-        connection: Connection,
-        begun: Instant,
-        slot: tokio::sync::OwnedSemaphorePermit,
-    ) {
-        match self.greet(&connection, Role::Acceptor, begun, None).await {
-            Ok(session) => {
-                drop(slot);
-                session.run().await;
-            }
+    async fn welcome(&self, connection: Connection, begun: Instant, place: Place) {
+        let greeted = if self.has_room_for(&connection.remote_id()) {
+            let greeting = self.greet(&connection, Role::Acceptor, begun, None);
+            place.during(greeting).await.unwrap_or(Err(CloseReason::Timeout))
+        } else {
+            Err(CloseReason::NoCapacity)
+        };
+        drop(place);
+        match greeted {
+            Ok(session) => session.run().await,
             Err(reason) => self.turn_away(&connection, reason),
         }
     }
 
+    /// Whether one more peer may come in; one that is here already may come anew.
+    fn has_room_for(&self, peer: &PeerId) -> bool {
+        let peers = lock(&self.0.peers);
+        peers.len() < self.0.config.max_peers || peers.link(peer).is_some()
+    }
+
     /// A bulk lane is admitted by the token that its control connection gave out.
-    async fn accept_bulk(&self, connection: Connection, slot: tokio::sync::OwnedSemaphorePermit) {
-        let token = timeout(self.0.config.hello_timeout, read_token(&connection)).await;
-        let redeemed = token.ok().flatten().and_then(|(token, confirm)| {
+    async fn accept_bulk(&self, connection: Connection, place: Place) {
+        let reading = timeout(self.0.config.hello_timeout, read_token(&connection));
+        let token = place.during(reading).await;
+        let redeemed = token.and_then(Result::ok).flatten().and_then(|(token, confirm)| {
             let link = self.0.tokens.redeem(&token, &connection.remote_id())?;
             Some((link, confirm))
         });
-        drop(slot);
+        drop(place);
         match redeemed {
             Some((link, mut confirm)) => {
                 confirm.finish();

@@ -43,6 +43,8 @@ const ASK_AGAIN: Duration = Duration::from_secs(1);
 /// Streams that a peer may open beyond those that are expected, so that one that closes and one
 /// that opens may overlap.
 const SPARE_STREAMS: u32 = 16;
+/// Of these, so many may be full.
+const SPARE_WINDOWS: u32 = 2;
 
 #[derive(Debug)]
 pub(super) struct Bulk {
@@ -85,10 +87,15 @@ impl Bulk {
     /// become a power of two: the grant lasts until the next one.
     fn allow(&self, connection: &Connection) {
         let reserved = self.reserved.load(Ordering::Relaxed).min(1 << 20);
+        let expected = (reserved + 1).next_power_of_two();
         connection.allow(Allowance {
             bi_streams: 1,
-            uni_streams: (reserved + 1).next_power_of_two() + SPARE_STREAMS,
-            window_bytes: None,
+            uni_streams: expected + SPARE_STREAMS,
+            // Each stream that is expected may be full: a consumer that does not read keeps no
+            // other from reading. Those for nobody share what is left.
+            window_bytes: Some(
+                (expected + SPARE_WINDOWS).saturating_mul(Lane::Bulk.stream_window()),
+            ),
         });
     }
 

@@ -84,8 +84,12 @@ codes! {
     UnsupportedVersion = 402,
     /// The peer is not in the other's catalog.
     UnknownPeer = 401,
+    /// Whoever takes part in the other's network needs a valid ticket, and the peer showed none.
+    NoTicket = 403,
     /// The peer did not answer in time.
     Timeout = 408,
+    /// The tickets that the other side requires have not reached it yet; ask again.
+    TicketsPending = 425,
     /// The producer's conditions do not admit this consumer.
     NotAllowed = 10_403,
     /// The stream is not produced there (any more).

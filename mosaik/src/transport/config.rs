@@ -18,8 +18,13 @@ pub struct Config {
     pub hello_timeout: Duration,
     /// A connection that nothing uses is closed after this time. Default 30 s.
     pub unused_after: Duration,
-    /// How many connections may be in their handshake at once. Default 256; more are refused.
+    /// How many connections may be in their handshake at once. Default 128; beyond that
+    /// the address that has the most of them gives one up, or whoever takes longest.
     pub max_handshakes: usize,
+    /// How many peers may be connected at once. Default 512; more are refused with
+    /// [`CloseReason::NoCapacity`](crate::network::CloseReason::NoCapacity), but this node may
+    /// still dial others.
+    pub max_peers: usize,
 }
 
 impl Default for Config {
@@ -30,7 +35,8 @@ impl Default for Config {
             dial_timeout: Duration::from_secs(5),
             hello_timeout: Duration::from_secs(5),
             unused_after: Duration::from_secs(30),
-            max_handshakes: 256,
+            max_handshakes: 128,
+            max_peers: 512,
         }
     }
 }
@@ -75,6 +81,13 @@ impl Config {
     #[must_use]
     pub fn with_max_handshakes(mut self, value: usize) -> Self {
         self.max_handshakes = value;
+        self
+    }
+
+    /// Sets [`Config::max_peers`].
+    #[must_use]
+    pub fn with_max_peers(mut self, value: usize) -> Self {
+        self.max_peers = value;
         self
     }
 }

@@ -1,5 +1,7 @@
 //! A node's endpoint, over either backend.
 
+use std::net::IpAddr;
+
 use ::iroh::EndpointAddr;
 use tokio::sync::watch;
 
@@ -65,6 +67,14 @@ pub(super) enum Incoming {
 }
 
 impl Incoming {
+    /// The address that it comes from, if it does so directly.
+    pub(super) fn source(&self) -> Option<IpAddr> {
+        match self {
+            Self::Iroh(incoming) => incoming.source(),
+            Self::Sim(..) => None,
+        }
+    }
+
     /// Completes the handshake. `None`: it failed.
     pub(super) async fn establish(self) -> Option<(Lane, Connection)> {
         match self {

@@ -89,7 +89,7 @@ pub(super) enum Verdict {
 }
 
 #[derive(Debug, Serialize, Deserialize)]
-enum Hello {
+pub(super) enum Hello {
     Opening(Opening, Option<Verdict>),
     Offer(Option<Verdict>, Bytes),
     Bodies(Bytes),
@@ -375,6 +375,29 @@ pub(super) fn tag_of(conn: &Connection) -> Tag {
     let mut tag = Tag::default();
     tag.copy_from_slice(&binding[..16]);
     tag
+}
+
+/// One of each message.
+#[cfg(any(test, feature = "fuzzing"))]
+pub(super) fn samples() -> Vec<Hello> {
+    let opening = Opening {
+        version: VERSION,
+        capabilities: CAPABILITIES,
+        start: 1_700_000_000_000_000,
+        clock_ms: 1_700_000_000_000,
+        holds: Some([3; 16]),
+        mac: [5; 32],
+    };
+    let first = Opening { holds: None, ..opening.clone() };
+    vec![
+        Hello::Opening(first, None),
+        Hello::Opening(opening, Some(Verdict::Superseded)),
+        Hello::Offer(Some(Verdict::Keep), Bytes::from_static(&[1; 70])),
+        Hello::Offer(None, Bytes::new()),
+        Hello::Bodies(Bytes::from_static(&[2; 300])),
+        Hello::Admitted,
+        Hello::Refused(404),
+    ]
 }
 
 #[cfg(test)]

@@ -106,7 +106,7 @@ impl MessageReader {
     }
 }
 
-fn put_length(buf: &mut BytesMut, mut length: u32) {
+pub(super) fn put_length(buf: &mut BytesMut, mut length: u32) {
     while length >= 0x80 {
         buf.extend_from_slice(&[(length as u8) | 0x80]);
         length >>= 7;
@@ -115,7 +115,10 @@ fn put_length(buf: &mut BytesMut, mut length: u32) {
 }
 
 /// Splits one whole message off the front of what has arrived.
-fn take_message(buffer: &mut BytesMut, limit: usize) -> Result<Option<Bytes>, MessageError> {
+pub(super) fn take_message(
+    buffer: &mut BytesMut,
+    limit: usize,
+) -> Result<Option<Bytes>, MessageError> {
     let Some((length, prefix)) = read_length(buffer)? else { return Ok(None) };
     if length > limit as u64 {
         return Err(MessageError::TooLarge { length, limit });

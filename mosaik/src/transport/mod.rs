@@ -34,6 +34,8 @@ mod connection;
 mod dial;
 mod endpoint;
 mod error;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 mod hello;
 mod iroh;
 mod link;
@@ -42,6 +44,7 @@ mod meter;
 mod peers;
 mod session;
 pub(crate) mod sim;
+mod strangers;
 mod stream;
 #[cfg(test)]
 mod tests;

@@ -47,6 +47,11 @@ impl Peers {
         self.places.get(peer)?.admitted.as_ref().map(|(_, link)| link.clone())
     }
 
+    /// How many there are, those in their hello included.
+    pub(super) fn len(&self) -> usize {
+        self.places.len()
+    }
+
     pub(super) fn links(&self) -> Vec<Link> {
         let admitted = self.places.values().filter_map(|place| place.admitted.as_ref());
         admitted.map(|(_, link)| link.clone()).collect()

@@ -28,6 +28,10 @@ const KIND_TIMEOUT: Duration = Duration::from_secs(5);
 const SIGNALS: usize = 4;
 /// Signals are a few bytes long.
 const SIGNAL_LIMIT: usize = 256;
+/// Unread bytes over all streams of one peer. All its gossip and sync streams with their windows
+/// full are half of it, so that they never keep a subscription from being heard; streams that
+/// hold back their first byte are what it is for.
+const UNREAD_BYTES: u32 = 8 * 1024 * 1024;
 /// Streams beyond the shares, so that one that closes and one that opens may overlap.
 const SPARE_STREAMS: u32 = 8;
 
@@ -173,7 +177,7 @@ impl Transport {
         link.0.connection.allow(Allowance {
             bi_streams: u32::try_from(shares).unwrap_or(u32::MAX / 2) + SPARE_STREAMS,
             uni_streams: 0,
-            window_bytes: None,
+            window_bytes: Some(UNREAD_BYTES),
         });
     }
 }

@@ -109,7 +109,8 @@ impl RecvStream {
 
     /// Puts back what was read too much: it is read next.
     pub(super) fn unread(&mut self, bytes: Bytes) {
-        self.front = bytes;
+        // Even an empty slice would keep the memory of the packets that came with it.
+        self.front = if bytes.is_empty() { Bytes::new() } else { bytes };
     }
 
     /// Fills `bufs` with the next chunks and says how many; `None` when the stream has ended.

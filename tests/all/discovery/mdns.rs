@@ -14,15 +14,19 @@ ip link set lo up
 ip link add v0 type veth peer name v1
 unshare -n sleep 600 &
 other=$!
-until ip link set v1 netns $other 2>/dev/null && [ "$(readlink /proc/$other/ns/net)" != "$(readlink /proc/self/ns/net)" ]; do
-    sleep 0.05
+until [ "$(readlink /proc/$other/ns/net)" != "$(readlink /proc/self/ns/net)" ]; do
+    sleep 0.02
 done
+ip link set v1 netns $other
 ip addr add 10.77.0.1/24 dev v0
 ip link set v0 up
+# As on every LAN with a router: multicast without an interface goes where the default route does.
+ip route add default dev v0
 there() { nsenter -t $other -n "$@"; }
 there ip link set lo up
 there ip addr add 10.77.0.2/24 dev v1
 there ip link set v1 up
+there ip route add default dev v1
 "#;
 
 /// Runs a script as the first process of a machine of its own, which ends with it.

@@ -10,4 +10,5 @@ mod names;
 mod program;
 mod serde_forms;
 mod stream;
+mod tickets;
 mod two_crates;

@@ -14,6 +14,10 @@ use crate::{
     id::PeerId,
 };
 
+/// Tickets of a peer that take more than this are not passed on with its entry: whoever reads
+/// them fetches them from the peer.
+const MAX_PASSED_ON_BYTES: usize = 4 * 1024;
+
 /// What one side knows about one peer, in about 60 bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Summary {
@@ -131,6 +135,9 @@ impl State {
                 Some(beat) if Some(record.update_version()) == want.version => {
                     SyncItem::Beat(Raw::from(beat.clone()))
                 }
+                _ if record.held_tickets_bytes() <= MAX_PASSED_ON_BYTES => {
+                    SyncItem::Entry(record.to_raw_with_tickets())
+                }
                 _ => SyncItem::Entry(record.to_raw()),
             });
         }
@@ -148,6 +155,20 @@ impl Summary {
 
     fn entry_version(&self) -> Option<PeerEntryVersion> {
         (!self.departed).then_some(self.version)
+    }
+}
+
+#[cfg(any(test, feature = "fuzzing"))]
+impl Summary {
+    pub(crate) fn sample(peer: PeerId, version: PeerEntryVersion) -> Self {
+        Self { peer, version, beat: 3, departed: true }
+    }
+}
+
+#[cfg(any(test, feature = "fuzzing"))]
+impl Want {
+    pub(crate) fn sample(peer: PeerId, version: PeerEntryVersion) -> Self {
+        Self { peer, version: Some(version) }
     }
 }
 

@@ -12,7 +12,17 @@ use crate::{
 };
 
 /// With how often something was measured of each.
-type Peers = OrdMap<PeerId, (PeerEntry, u32)>;
+type Peers = OrdMap<PeerId, (Listed, u32)>;
+
+/// An entry that has changed when the body of a ticket has come, too.
+#[derive(Clone, Debug)]
+struct Listed(PeerEntry);
+
+impl PartialEq for Listed {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.shows_the_same_as(&other.0)
+    }
+}
 
 /// Who produces each of the streams that somebody asked about.
 #[derive(Debug, Default)]
@@ -26,7 +36,7 @@ impl StreamIndex {
         self.watched.retain(|_, sender| !sender.is_closed());
         let sender = self.watched.entry(stream).or_insert_with(|| {
             let producers = catalog.peers().filter(|entry| entry.streams().contains(&stream));
-            let peers = producers.map(|entry| (*entry.id(), (entry.clone(), 0)));
+            let peers = producers.map(|entry| (*entry.id(), (Listed(entry.clone()), 0)));
             watch::Sender::new(peers.collect())
         });
         StreamPeers { receiver: sender.subscribe(), seen: OrdMap::new(), begun: false }
@@ -48,7 +58,7 @@ impl StreamIndex {
                 let count = peers.get(&change.peer).map_or(0, |(_, count)| *count);
                 let count = count.wrapping_add(u32::from(change.measured));
                 match entry {
-                    Some(entry) => peers.insert(change.peer, (entry.clone(), count)),
+                    Some(entry) => peers.insert(change.peer, (Listed(entry.clone()), count)),
                     None => peers.remove(&change.peer),
                 };
             });
@@ -112,8 +122,10 @@ impl StreamPeers {
             .seen
             .diff(&now)
             .map(|item| match item {
-                DiffItem::Add(_, (entry, _)) => PeerDelta::Added(entry.clone()),
-                DiffItem::Update { new: (_, (entry, _)), .. } => PeerDelta::Updated(entry.clone()),
+                DiffItem::Add(_, (Listed(entry), _)) => PeerDelta::Added(entry.clone()),
+                DiffItem::Update { new: (_, (Listed(entry), _)), .. } => {
+                    PeerDelta::Updated(entry.clone())
+                }
                 DiffItem::Remove(peer, _) => PeerDelta::Removed(*peer),
             })
             .collect();

@@ -3,10 +3,13 @@
 use std::cmp::max;
 
 use super::rules::Rules;
-use crate::discovery::{
-    beat::{Beat, Departure},
-    entry::SignedPeerEntry,
-    version::PeerEntryVersion,
+use crate::{
+    discovery::{
+        beat::{Beat, Departure},
+        entry::SignedPeerEntry,
+        version::PeerEntryVersion,
+    },
+    ticket::{Denial, Expiration, Ticket},
 };
 
 /// The newest entry, beat and departure of one peer, where a departure swallows the entries and
@@ -20,6 +23,31 @@ pub(super) struct Known {
     told: Option<Told>,
     /// The time of this peer's item in the queue of expiries.
     pub(super) queued: Option<u64>,
+    /// What the gate said of the peer, where there is one.
+    pub(super) pass: Pass,
+}
+
+/// Whether a peer has passed the gate.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Pass {
+    /// Until when it is let in, or why it is not.
+    pub(super) granted: Result<Expiration, Denial>,
+    /// What was judged: an entry, by its digest, and how many tickets were attached to it. `None`
+    /// when it is to be judged again.
+    pub(super) judged: Option<(blake3::Hash, usize)>,
+}
+
+impl Default for Pass {
+    fn default() -> Self {
+        Self { granted: Err(Denial::Pending), judged: None }
+    }
+}
+
+impl Pass {
+    /// What is judged of an entry.
+    pub(super) fn matter(entry: &SignedPeerEntry) -> (blake3::Hash, usize) {
+        (entry.digest(), entry.tickets().len())
+    }
 }
 
 /// Which entry, by its digest, which beat and which departure.
@@ -58,13 +86,26 @@ impl Known {
             return Joined::Older;
         }
         match &self.entry {
-            Some(known) if *known == entry => Joined::Known,
+            Some(known) if *known == entry => {
+                self.attach_tickets(entry.tickets().values().cloned());
+                Joined::Known
+            }
             Some(known) if !entry.supersedes(known) => Joined::Older,
-            _ => {
-                self.entry = Some(entry.with_beat(None));
+            known => {
+                let mut entry = entry.with_beat(None);
+                // Those that it still names are as good as they were.
+                entry.attach_tickets(
+                    known.iter().flat_map(|known| known.tickets().values().cloned()),
+                );
+                self.entry = Some(entry);
                 Joined::New
             }
         }
+    }
+
+    /// Attaches bodies of tickets to the entry; false if one of them is none of its own.
+    pub(super) fn attach_tickets(&mut self, tickets: impl IntoIterator<Item = Ticket>) -> bool {
+        self.entry.as_mut().is_some_and(|entry| entry.attach_tickets(tickets))
     }
 
     pub(super) fn join_beat(&mut self, beat: Beat) -> Joined {
@@ -112,7 +153,7 @@ impl Known {
         is_news
     }
 
-    /// The size of the entry, encoded.
+    /// The size of the entry, encoded, with the tickets that are attached to it.
     pub(super) fn entry_bytes(&self) -> usize {
         self.entry.as_ref().map_or(0, SignedPeerEntry::encoded_len)
     }

@@ -1,6 +1,7 @@
 //! The catalog: everyone a node knows of.
 
 mod exchange;
+mod gate;
 mod index;
 mod known;
 mod rules;

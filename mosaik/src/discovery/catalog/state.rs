@@ -3,7 +3,7 @@
 
 use std::{
     cmp::{Reverse, max},
-    collections::{BinaryHeap, HashMap, hash_map},
+    collections::{BTreeSet, BinaryHeap, HashMap, hash_map},
     time::Duration,
 };
 
@@ -55,6 +55,8 @@ pub(crate) enum Merged {
 pub(crate) struct Effects {
     pub(crate) events: Vec<Event>,
     pub(crate) changes: Vec<Change>,
+    /// Peers that are to be put to the gate, see [`State::judged`].
+    pub(crate) judge: Vec<PeerId>,
     /// Somebody has signed with this node's key what is newer than all that this node has, and
     /// began at this time.
     pub(crate) newer_self: Option<u64>,
@@ -87,6 +89,10 @@ pub(crate) struct State {
     bytes: usize,
     /// One item for each known peer, at its next expiry or earlier.
     expiries: BinaryHeap<Reverse<(u64, PeerId)>>,
+    /// Peers are shown only once [`State::judged`] has let them in.
+    pub(super) gated: bool,
+    /// When the pass of a peer expires, of those that do.
+    pub(super) passes: BTreeSet<(u64, PeerId)>,
 }
 
 impl State {
@@ -101,6 +107,8 @@ impl State {
             slow: OrdSet::new(),
             bytes: 0,
             expiries: BinaryHeap::new(),
+            gated: false,
+            passes: BTreeSet::new(),
         }
     }
 
@@ -195,6 +203,19 @@ impl State {
 
     pub(super) fn known(&self) -> &HashMap<PeerId, Known> {
         &self.known
+    }
+
+    pub(super) fn has_room_for(&self, bytes: usize) -> bool {
+        self.bytes + bytes <= self.rules.max_bytes
+    }
+
+    /// What is known of a peer took so many bytes, and takes so many now.
+    pub(super) fn resized(&mut self, before: usize, after: usize) {
+        self.bytes = self.bytes - before + after;
+    }
+
+    pub(super) fn known_mut(&mut self, peer: &PeerId) -> Option<&mut Known> {
+        self.known.get_mut(peer)
     }
 
     /// Takes in what a peer told. The judgement on each input rests on the input and the date
@@ -295,6 +316,7 @@ impl State {
     /// Drops peers that were silent for too long, and departures that have been remembered long
     /// enough.
     pub(crate) fn purge(&mut self, now: u64, effects: &mut Effects) {
+        self.expire_passes(now, effects);
         let size = self.size();
         while let Some(Reverse((time, peer))) = self.expiries.peek().copied()
             && time < now
@@ -319,7 +341,9 @@ impl State {
 
     /// When [`State::purge`] may have something to do: after this date.
     pub(crate) fn next_expiry(&self) -> Option<u64> {
-        self.expiries.peek().map(|Reverse((time, _))| *time)
+        let silence = self.expiries.peek().map(|Reverse((time, _))| *time);
+        let pass = self.passes.first().map(|(time, _)| *time);
+        [silence, pass].into_iter().flatten().min()
     }
 
     /// Makes sure that the queue has an item for the peer that is not too late.
@@ -338,19 +362,32 @@ impl State {
     }
 
     /// Brings what is shown of a peer in line with what is known of it.
-    fn show(&mut self, peer: PeerId, effects: &mut Effects) {
-        let new = self.known.get(&peer).and_then(Known::entry);
-        let old = self.signed.get(&peer);
-        if old == new {
+    pub(super) fn show(&mut self, peer: PeerId, effects: &mut Effects) {
+        if self.is_to_be_judged(&peer) {
+            // What is shown of it stays until then.
+            effects.judge.push(peer);
             return;
         }
+        let known = self.known.get(&peer).filter(|known| self.lets_in(known));
+        let new = known.and_then(Known::entry);
+        let old = self.signed.get(&peer);
+        let is_same = match (old, new) {
+            (Some(old), Some(new)) => old.shows_the_same_as(new),
+            (old, new) => old.is_none() && new.is_none(),
+        };
+        if is_same {
+            return;
+        }
+        let is_news = old != new;
         let old = old.map(|entry| entry.entry().clone());
         let new = new.cloned();
-        effects.events.push(match (&old, &new) {
-            (None, Some(entry)) => Event::PeerDiscovered(entry.entry().clone()),
-            (Some(_), Some(entry)) => Event::PeerUpdated(entry.entry().clone()),
-            (_, None) => Event::PeerDeparted(peer),
-        });
+        if is_news {
+            effects.events.push(match (&old, &new) {
+                (None, Some(entry)) => Event::PeerDiscovered(entry.entry().clone()),
+                (Some(_), Some(entry)) => Event::PeerUpdated(entry.entry().clone()),
+                (_, None) => Event::PeerDeparted(peer),
+            });
+        }
         let replaced = match new.is_some() {
             true => self.unsigned.remove(&peer),
             false => None,

@@ -3,9 +3,10 @@
 mod signed;
 #[cfg(test)]
 mod tests;
+mod tickets;
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     hash::{Hash, Hasher},
     sync::Arc,
     time::Duration,
@@ -22,12 +23,16 @@ pub use signed::SignedPeerEntry;
 use super::{derived::NetworkTag, error::Error, version::PeerEntryVersion};
 use crate::{
     clock::Clock,
-    id::{NetworkId, PeerId, StreamId, Tag},
+    id::{NetworkId, PeerId, StreamId, Tag, UniqueId},
     many::IntoIterOrSingle,
+    ticket::{Ticket, TicketDigest},
 };
 
 /// The largest encoded entry, in bytes.
 pub(crate) const MAX_ENTRY_BYTES: usize = 256 * 1024;
+
+/// The most addresses of one peer: whoever wants the peer sends packets to each.
+pub(crate) const MAX_ADDRESSES: usize = 64;
 
 /// The version of the discovery protocol that this build speaks.
 const PROTOCOL_VERSION: Version = Version::new(1, 0, 0);
@@ -53,6 +58,8 @@ struct Content {
     /// What [`PeerEntry::network_id`] answers; not part of the signed content.
     network_id: NetworkId,
     body: Body,
+    /// The bodies of tickets that `body` names, as far as they are here.
+    tickets: BTreeMap<UniqueId, Ticket>,
 }
 
 /// What is encoded, signed and compared. Later versions append fields; an older decoder skips
@@ -65,6 +72,7 @@ struct Body {
     address: EndpointAddr,
     tags: BTreeSet<Tag>,
     streams: BTreeSet<StreamId>,
+    tickets: BTreeSet<TicketDigest>,
 }
 
 impl PeerEntry {
@@ -89,12 +97,13 @@ impl PeerEntry {
             address,
             tags: BTreeSet::new(),
             streams: BTreeSet::new(),
+            tickets: BTreeSet::new(),
         };
-        Self(Arc::new(Content { network_id, body }))
+        Self(Arc::new(Content { network_id, body, tickets: BTreeMap::new() }))
     }
 
     fn from_body(body: Body) -> Self {
-        Self(Arc::new(Content { network_id: body.network, body }))
+        Self(Arc::new(Content { network_id: body.network, body, tickets: BTreeMap::new() }))
     }
 
     /// The peer that the entry is about.
@@ -203,7 +212,8 @@ impl PeerEntry {
     ///
     /// # Errors
     /// [`Error::InvalidSecretKey`] if the key is not that of the entry's peer, and
-    /// [`Error::TooLarge`] if the entry is larger than 256 KiB.
+    /// [`Error::TooLarge`] if the entry is larger than 256 KiB, or [`Error::TicketsTooLarge`] if
+    /// its tickets are larger than 64 KiB together.
     pub fn sign(self, key: &SecretKey) -> Result<SignedPeerEntry, Error> {
         SignedPeerEntry::sign(self, key)
     }

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use iroh::{SecretKey, Signature};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-use super::{Body, MAX_ENTRY_BYTES, PeerEntry};
+use super::{Body, MAX_ADDRESSES, MAX_ENTRY_BYTES, PeerEntry};
 use crate::{
     discovery::{
         beat::{Beat, Raw},
@@ -16,6 +16,7 @@ use crate::{
     },
     id::{NetworkId, PeerId},
     schema,
+    ticket::{MAX_TICKETS_BYTES, Ticket},
 };
 
 /// Keeps a signature of an entry from passing for one of anything else.
@@ -24,7 +25,8 @@ const CONTEXT: &[u8] = b"mosaik discovery entry 1";
 /// A [`PeerEntry`] signed by the peer that it is about.
 ///
 /// The signature has been verified: by signing, or when the entry was decoded. Beside the signed
-/// part travels the peer's last sign of life, if one is known; it does not count for equality.
+/// part travel the peer's last sign of life and the bodies of its tickets, as far as they are
+/// known; they do not count for equality.
 #[derive(Clone, Debug)]
 pub struct SignedPeerEntry {
     entry: PeerEntry,
@@ -40,6 +42,10 @@ impl SignedPeerEntry {
     pub(super) fn sign(entry: PeerEntry, key: &SecretKey) -> Result<Self, Error> {
         if key.public() != *entry.id() {
             return Err(Error::InvalidSecretKey(*entry.id(), key.public()));
+        }
+        if entry.has_too_large_tickets() {
+            let size = entry.tickets_weight();
+            return Err(Error::TicketsTooLarge { size, limit: MAX_TICKETS_BYTES });
         }
         let bytes = Bytes::from(entry.encode());
         if bytes.len() > MAX_ENTRY_BYTES {
@@ -60,9 +66,9 @@ impl SignedPeerEntry {
         self.digest
     }
 
-    /// The size of the signed bytes.
+    /// The size of the signed bytes and of the tickets that are here.
     pub(crate) fn encoded_len(&self) -> usize {
-        self.bytes.len()
+        self.bytes.len() + self.held_tickets_bytes()
     }
 
     pub(crate) fn entry(&self) -> &PeerEntry {
@@ -83,12 +89,29 @@ impl SignedPeerEntry {
         self
     }
 
+    /// As it travels, without the bodies of its tickets.
     pub(crate) fn to_raw(&self) -> RawEntry {
         RawEntry {
             bytes: self.bytes.clone(),
             signature: self.signature,
             beat: self.beat.clone().map(Raw::from),
+            tickets: Vec::new(),
         }
+    }
+
+    /// As it travels, with the bodies of its tickets that are here.
+    pub(crate) fn to_raw_with_tickets(&self) -> RawEntry {
+        RawEntry { tickets: self.tickets().values().cloned().collect(), ..self.to_raw() }
+    }
+
+    /// See [`PeerEntry::attach_tickets`].
+    pub(crate) fn attach_tickets(&mut self, tickets: impl IntoIterator<Item = Ticket>) -> bool {
+        self.entry.attach_tickets(tickets)
+    }
+
+    /// Whether both are the same, with the same bodies of tickets attached.
+    pub(crate) fn shows_the_same_as(&self, other: &Self) -> bool {
+        self == other && self.entry.shows_the_same_as(&other.entry)
     }
 
     /// Which of two is kept: the newer, and of two at one version (its owner signed twice) the
@@ -109,9 +132,20 @@ pub(crate) struct RawEntry {
     pub(super) bytes: Bytes,
     pub(super) signature: Signature,
     pub(super) beat: Option<Raw<Beat>>,
+    /// Bodies of tickets, which nobody signed: the signed part names those that are genuine.
+    pub(super) tickets: Vec<Ticket>,
 }
 
 impl RawEntry {
+    pub(crate) fn set_tickets(&mut self, tickets: Vec<Ticket>) {
+        self.tickets = tickets;
+    }
+
+    /// Takes the bodies of tickets out; [`RawEntry::verify`] does not look at them.
+    pub(crate) fn take_tickets(&mut self) -> Vec<Ticket> {
+        std::mem::take(&mut self.tickets)
+    }
+
     /// Decodes and verifies an entry of the network with this tag.
     ///
     /// If it equals `known`, its signature is not verified again.
@@ -123,6 +157,9 @@ impl RawEntry {
         let entry = self.decode()?;
         if !entry.is_of(tag) {
             return Err(Refusal::Foreign);
+        }
+        if entry.address().addrs.len() > MAX_ADDRESSES {
+            return Err(Refusal::Oversized);
         }
         let beat = match self.beat {
             Some(beat) => Some(beat.verify(tag)?),
@@ -152,9 +189,10 @@ impl RawEntry {
             return Err(Refusal::Oversized);
         }
         // Bytes beyond the known fields are those of a later version.
-        schema::decode_prefix::<Body>(&self.bytes)
+        let entry = schema::decode_prefix::<Body>(&self.bytes)
             .map(PeerEntry::from_body)
-            .map_err(|_| Refusal::Malformed)
+            .map_err(|_| Refusal::Malformed)?;
+        if entry.has_too_large_tickets() { Err(Refusal::Oversized) } else { Ok(entry) }
     }
 }
 
@@ -208,15 +246,18 @@ impl From<&SignedPeerEntry> for PeerId {
 
 impl Serialize for SignedPeerEntry {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        self.to_raw().serialize(serializer)
+        self.to_raw_with_tickets().serialize(serializer)
     }
 }
 
 /// Decoding verifies the signatures.
 impl<'de> Deserialize<'de> for SignedPeerEntry {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let raw = RawEntry::deserialize(deserializer)?;
+        let mut raw = RawEntry::deserialize(deserializer)?;
+        let tickets = raw.take_tickets();
         let tag = NetworkTag::claimed(&raw.decode().map_err(de::Error::custom)?);
-        raw.verify(&tag, |_| None).map_err(de::Error::custom)
+        let mut entry = raw.verify(&tag, |_| None).map_err(de::Error::custom)?;
+        entry.attach_tickets(tickets);
+        Ok(entry)
     }
 }

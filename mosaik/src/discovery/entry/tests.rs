@@ -2,7 +2,10 @@ use iroh::TransportAddr;
 use proptest::prelude::*;
 
 use super::*;
-use crate::discovery::{beat::Beat, refusal::Refusal};
+use crate::{
+    discovery::{beat::Beat, refusal::Refusal},
+    ticket::MAX_TICKETS_BYTES,
+};
 
 fn key(seed: u8) -> SecretKey {
     SecretKey::from_bytes(&[seed; 32])
@@ -29,6 +32,59 @@ fn edits_count_the_version_up_only_when_they_change_something() {
     assert!(tagged.clone().add_streams("s").is_newer_than(&tagged));
     let address = first.address().clone();
     assert!(first.clone().update_address(address).unwrap().is_newer_than(&first));
+}
+
+fn ticket(class: &str, data: Vec<u8>) -> Ticket {
+    Ticket::new(class.into(), data.into())
+}
+
+#[test]
+fn tickets_come_and_go_and_count_the_version_up_only_when_they_do() {
+    let first = entry(1);
+    let (a, b, other) = (ticket("a", vec![1]), ticket("a", vec![2]), ticket("b", vec![1]));
+    let all =
+        [&a, &b, &other].into_iter().fold(first.clone(), |entry, it| entry.add_ticket(it.clone()));
+    assert!(all.is_newer_than(&first));
+    assert!(!all.clone().add_ticket(a.clone()).is_newer_than(&all));
+    assert_eq!((all.tickets().len(), all.tickets_of(a.class).count()), (3, 2));
+    assert!(all.has_valid_ticket(a.class, |data| data == [2]));
+    assert!(!all.has_valid_ticket(other.class, |data| data == [2]));
+    let one_less = all.clone().remove_ticket(b.id());
+    assert!(one_less.is_newer_than(&all));
+    assert!(!one_less.clone().remove_ticket(b.id()).is_newer_than(&one_less));
+    let none = one_less.clone().remove_tickets_of(a.class);
+    assert!(none.is_newer_than(&one_less));
+    assert_eq!(none.tickets().values().collect::<Vec<_>>(), [&other]);
+    assert!(!none.clone().remove_tickets_of(a.class).is_newer_than(&none));
+}
+
+#[test]
+fn bodies_of_tickets_are_outside_of_signature_equality_and_digest() {
+    let signed = entry(1).add_ticket(ticket("a", vec![1])).sign(&key(1)).unwrap();
+    let bare = signed.to_raw().verify(&tag(), |_| None).unwrap();
+    assert_eq!((bare.tickets().len(), signed.tickets().len()), (0, 1));
+    assert_eq!(bare, signed);
+    assert_eq!(bare.entry(), signed.entry());
+    assert_eq!(bare.digest(), signed.digest());
+    assert!(!bare.shows_the_same_as(&signed));
+}
+
+#[test]
+fn tickets_beyond_their_limit_are_neither_signed_nor_accepted() {
+    let fits = entry(1).add_ticket(ticket("a", vec![0; MAX_TICKETS_BYTES - 64]));
+    assert!(fits.clone().sign(&key(1)).is_ok());
+    let large = fits.add_ticket(ticket("b", Vec::new()));
+    let error = large.clone().sign(&key(1)).unwrap_err();
+    assert!(matches!(error, Error::TicketsTooLarge { size: 65_600, limit: 65_536 }), "{error:?}");
+    let raw = entry(1).sign(&key(1)).unwrap().to_raw();
+    let raw = RawEntry { bytes: large.encode().into(), ..raw };
+    assert_eq!(raw.verify(&tag(), |_| None), Err(Refusal::Oversized));
+    // So is one that lies about a size.
+    let lie = entry(1).edit(|body| {
+        let digest = ticket("a", vec![]).digest();
+        body.tickets.insert(TicketDigest { size: u64::MAX, ..digest })
+    });
+    assert!(matches!(lie.sign(&key(1)), Err(Error::TicketsTooLarge { .. })));
 }
 
 #[test]
@@ -98,8 +154,12 @@ fn fields_of_a_later_version_are_kept_and_passed_on() {
     bytes.extend(b"more fields");
     let digest = blake3::hash(&bytes);
     let message = [b"mosaik discovery entry 1".as_slice(), digest.as_bytes()].concat();
-    let raw =
-        RawEntry { bytes: bytes.clone().into(), signature: key(1).sign(&message), beat: None };
+    let raw = RawEntry {
+        bytes: bytes.clone().into(),
+        signature: key(1).sign(&message),
+        beat: None,
+        tickets: Vec::new(),
+    };
     let signed = raw.verify(&tag(), |_| None).unwrap();
     assert_eq!(signed.to_raw().bytes, bytes);
     assert_eq!(signed.entry(), &entry(1));
@@ -144,4 +204,17 @@ proptest! {
         // Entries that were only decoded can be dated and shown without a panic.
         let _ = (decoded.updated_at(), decoded.started_at(), decoded.uptime());
     }
+}
+
+#[test]
+fn an_entry_that_sends_others_to_too_many_addresses_is_refused() {
+    let at = |count: u16| {
+        let address = EndpointAddr::new(key(1).public());
+        let address = (0..count)
+            .fold(address, |address, port| address.with_ip_addr(([192, 0, 2, 1], port).into()));
+        let entry = PeerEntry::starting("net".into(), address, PeerEntryVersion::new(5, 5));
+        entry.sign(&key(1)).unwrap().to_raw().verify(&tag(), |_| None)
+    };
+    assert!(at(64).is_ok());
+    assert_eq!(at(65), Err(Refusal::Oversized));
 }

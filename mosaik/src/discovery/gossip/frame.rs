@@ -162,6 +162,35 @@ fn check_hops(hops: u16) -> Result<(), Refusal> {
     if hops > MAX_HOPS { Err(Refusal::Malformed) } else { Ok(()) }
 }
 
+/// A frame of each kind, the announcements with these contents.
+#[cfg(any(test, feature = "fuzzing"))]
+pub(in crate::discovery) fn samples(
+    topic: [u8; 32],
+    contents: &[Vec<u8>],
+    peer: &crate::id::PeerId,
+) -> Vec<Vec<u8>> {
+    let peer = || Peer { id: *peer.as_bytes(), data: None };
+    let swarm = [
+        Swarm::Join(None),
+        Swarm::ForwardJoin { peer: peer(), ttl: 3 },
+        Swarm::Shuffle { origin: peer().id, nodes: vec![peer()], ttl: 3 },
+        Swarm::ShuffleReply { nodes: vec![peer()] },
+        Swarm::Neighbor { priority: Priority::High, data: None },
+        Swarm::Disconnect { alive: true, respond: false },
+    ];
+    let offered = || IHave { id: [6; 32], round: 2 };
+    let plum = [
+        Plum::Prune,
+        Plum::Graft { id: Some([6; 32]), round: 1 },
+        Plum::IHave(vec![offered(), offered()]),
+    ];
+    let layers = swarm.map(Layer::Swarm).into_iter().chain(plum.map(Layer::Gossip));
+    let frames = layers.map(|layer| Frame { topic, layer });
+    let frames = frames.map(|frame| postcard::to_stdvec(&frame).expect("plain data"));
+    let announced = contents.iter().map(|content| first_hop(&topic, content.clone().into()));
+    frames.chain(announced).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use iroh::SecretKey;

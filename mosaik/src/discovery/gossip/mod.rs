@@ -8,6 +8,8 @@ mod overlay;
 mod tests;
 
 pub(crate) use announcement::{Announcement, Due, Schedule};
+#[cfg(any(test, feature = "fuzzing"))]
+pub(super) use frame::samples;
 pub(crate) use overlay::{Effect, Overlay};
 
 /// The largest frame that a reader accepts, in bytes.

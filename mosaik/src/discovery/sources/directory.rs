@@ -32,10 +32,11 @@ use crate::{
     },
     id::{NetworkId, PeerId},
     schema,
+    ticket::MAX_TICKETS_BYTES,
 };
 
-/// The largest file that is read, in bytes: an entry with its signature and beat.
-const MAX_FILE_BYTES: usize = MAX_ENTRY_BYTES + 1024;
+/// The largest file that is read, in bytes: an entry with its signature, beat and tickets.
+const MAX_FILE_BYTES: usize = MAX_ENTRY_BYTES + MAX_TICKETS_BYTES + 1024;
 /// The most files that are looked at in one pass.
 const MAX_FILES: usize = 8192;
 /// How often a lock is tried that somebody holds for a moment, to see whether its owner lives.
@@ -100,7 +101,7 @@ impl LocalDirectory {
         if !self.holds_place() {
             return Ok(());
         }
-        let bytes = postcard::to_stdvec(&entry.to_raw()).map_err(io::Error::other)?;
+        let bytes = postcard::to_stdvec(&entry.to_raw_with_tickets()).map_err(io::Error::other)?;
         let temporary = format!("{}.tmp", self.me);
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC;
         let mut file = self.open_file(&temporary, flags)?;
@@ -256,7 +257,7 @@ impl Drop for LocalDirectory {
 }
 
 /// Which node's entry a file of this name holds.
-pub(super) fn peer_of_entry(name: &str) -> Option<PeerId> {
+pub(in crate::discovery) fn peer_of_entry(name: &str) -> Option<PeerId> {
     let id = name.strip_suffix(ENTRY)?;
     if id.len() == 64 { id.parse().ok() } else { None }
 }

@@ -13,6 +13,8 @@ use futures::future::BoxFuture;
 
 pub(super) use bootstrap::BootstrapSource;
 pub(super) use directory::LocalDirectory;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(super) use directory::peer_of_entry;
 pub(super) use local::{LocalSource, publish};
 #[cfg(feature = "mdns")]
 pub(super) use mdns::MdnsSource;

@@ -5,11 +5,15 @@ use std::{net::Ipv4Addr, vec};
 use futures::future::{join_all, try_join_all};
 
 use super::simulation::Simulation;
-use crate::{Network, discovery, id::NetworkId, network::NetworkBuilder};
+use crate::{Network, clock::ClockScope, discovery, id::NetworkId, network::NetworkBuilder};
 
 /// The nodes that have not been handed to a parameter yet; all know each other.
 #[derive(Debug)]
-pub struct Nodes(vec::IntoIter<Network>);
+pub struct Nodes {
+    nodes: vec::IntoIter<Network>,
+    /// In a simulation, the test's own thread goes by its date.
+    _date: Option<ClockScope>,
+}
 
 impl Nodes {
     /// Nodes with sockets on loopback, in a network of their own.
@@ -25,11 +29,14 @@ impl Nodes {
 
     /// Nodes on a simulated transport.
     pub(super) async fn simulated(count: usize, seed: u64) -> Self {
-        Self::start(vec![Simulation::new(seed).builder(); count]).await
+        let simulation = Simulation::new(seed);
+        let date = simulation.set_date();
+        let nodes = Self::start(vec![simulation.builder(); count]).await;
+        Self { _date: Some(date), ..nodes }
     }
 
     async fn start(builders: Vec<NetworkBuilder>) -> Self {
-        Self(connected(builders).await.into_iter())
+        Self { nodes: connected(builders).await.into_iter(), _date: None }
     }
 
     /// The nodes of the next parameter.
@@ -38,7 +45,7 @@ impl Nodes {
     }
 
     fn next(&mut self) -> Network {
-        self.0.next().expect("a scenario counts the nodes of all parameters")
+        self.nodes.next().expect("a scenario counts the nodes of all parameters")
     }
 }
 

@@ -11,7 +11,7 @@ use tokio::{
 use super::nodes::connected;
 use crate::{
     Network,
-    clock::Clock,
+    clock::{Clock, ClockScope},
     id::NetworkId,
     network::NetworkBuilder,
     transport::sim::{SimConfig, SimNet, Traffic},
@@ -58,7 +58,11 @@ where
     Fut: Future,
 {
     let runtime = paused_runtime();
-    let output = runtime.block_on(async { body(Simulation::new(seed)).await });
+    let output = runtime.block_on(async {
+        let simulation = Simulation::new(seed);
+        let _date = simulation.set_date();
+        body(simulation).await
+    });
     // A body that blocks a thread has ended all the same.
     runtime.shutdown_background();
     output
@@ -78,6 +82,11 @@ impl Simulation {
             seed,
             begun: Instant::now(),
         }
+    }
+
+    /// Code on this thread that is not a node's goes by the date of the simulation.
+    pub(super) fn set_date(&self) -> ClockScope {
+        self.date.set_for_thread()
     }
 
     /// A node on this network. Clone it for several that are alike; each has a key of its own.

@@ -10,6 +10,7 @@ use crate::{
     id::{StreamId, UniqueId},
     schema::{Datum, Payload},
     streams::{ChannelConditions, Criteria, Streams, codec::Codec, config},
+    tickets::TicketValidator,
 };
 
 pub use crate::streams::producer::{Named, Unnamed};
@@ -112,6 +113,15 @@ impl<D, S> Builder<'_, D, S> {
         F: Fn(&PeerInfo) -> bool + Send + Sync + 'static,
     {
         self.options.config.require.push(Arc::new(predicate));
+        self
+    }
+
+    /// Subscribes only to producers one of whose tickets this validator passes; several must all be
+    /// passed. Judged again when the producer's tickets change and at the moment they expire: one
+    /// that does not pass any more is left. Tickets that are replaced before they expire interrupt
+    /// nothing.
+    pub fn require_ticket(mut self, validator: impl TicketValidator) -> Self {
+        self.options.config.ticket_validators.push(Arc::new(validator));
         self
     }
 

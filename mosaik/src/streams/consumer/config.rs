@@ -2,15 +2,19 @@
 
 use std::{fmt, sync::Arc};
 
+use chrono::{DateTime, Utc};
+
 use crate::{
-    discovery::PeerInfo,
+    discovery::{Discovery, PeerEntry, PeerInfo},
     id::{StreamId, UniqueId},
     streams::{
         Criteria,
         config::BackoffFactory,
-        producer::{OnlineWhen, Require},
-        when::guarded,
+        eligible::{Require, admits},
+        producer::OnlineWhen,
     },
+    ticket::{Denial, Expiration},
+    tickets::{self, TicketValidator},
 };
 
 /// What a consumer was built with, see [`Builder`](super::Builder).
@@ -23,6 +27,8 @@ pub struct ConsumerConfig {
     pub criteria: Criteria,
     /// From whom: all of these must hold.
     pub require: Vec<Require>,
+    /// What the tickets of producers must pass: all of these.
+    pub ticket_validators: Vec<Arc<dyn TicketValidator>>,
     /// The share group that it is a member of, if it is.
     pub group: Option<UniqueId>,
     /// The pauses between attempts; `None` is the default of [`Config`](crate::streams::Config).
@@ -37,14 +43,28 @@ impl ConsumerConfig {
             stream_id,
             criteria: Criteria::default(),
             require: Vec::new(),
+            ticket_validators: Vec::new(),
             group: None,
             backoff,
             online_when: Arc::new(|condition| condition.minimum_of(0)),
         }
     }
 
-    pub(super) fn accepts(&self, peer: &PeerInfo) -> bool {
-        self.require.iter().all(|holds| guarded(|| holds(peer)))
+    /// Has tickets fetched that are to be judged and are not here.
+    pub(super) fn want_tickets(&self, peer: &PeerEntry, discovery: &Discovery) {
+        if tickets::are_lacking(&self.ticket_validators, peer) {
+            discovery.want_tickets(*peer.id());
+        }
+    }
+
+    /// Whether a producer is followed at this date, and until when.
+    pub(super) fn accepts(
+        &self,
+        peer: &PeerInfo,
+        held: Option<Expiration>,
+        now: DateTime<Utc>,
+    ) -> Result<Expiration, Denial> {
+        admits(&self.require, &self.ticket_validators, peer, held, now)
     }
 }
 
@@ -54,6 +74,7 @@ impl fmt::Debug for ConsumerConfig {
             .field("stream_id", &self.stream_id)
             .field("criteria", &self.criteria)
             .field("require", &self.require.len())
+            .field("ticket_validators", &self.ticket_validators)
             .field("group", &self.group)
             .finish_non_exhaustive()
     }

@@ -182,6 +182,7 @@ impl Subscription {
             SubscribeError::NoCapacity => Until::Change(control, CAPACITY_PAUSE),
             SubscribeError::StreamNotFound
             | SubscribeError::NotAllowed
+            | SubscribeError::TicketsPending
             | SubscribeError::SchemaMismatch { .. }
             | SubscribeError::Undecodable(_) => Until::Change(control, LONGEST_PAUSE),
             SubscribeError::Refused(CloseReason::UnknownPeer) if !self.introduced => {
@@ -335,7 +336,7 @@ impl Subscription {
             if reason == CloseReason::StreamNotFound { Ending::Complete } else { Ending::Cut };
         let (until, error) = match error {
             // Asking again makes the producer tell when that has changed.
-            SubscribeError::NotAllowed => (Until::Pause, error),
+            SubscribeError::NotAllowed | SubscribeError::TicketsPending => (Until::Pause, error),
             error => self.refused(entry, error, None).await,
         };
         Over { ending, until, error }

@@ -5,7 +5,10 @@ use std::{
     sync::Arc,
 };
 
-use tokio::sync::{mpsc, watch};
+use tokio::{
+    sync::{mpsc, watch},
+    time::Instant,
+};
 
 use super::{
     Core,
@@ -14,8 +17,9 @@ use super::{
 use crate::{
     discovery::{PeerDelta, PeerEntry, PeerInfo, StreamPeers},
     id::PeerId,
-    streams::status::ChannelInfo,
+    streams::{eligible, status::ChannelInfo},
     tasks::Tasks,
+    ticket::Expiration,
 };
 
 /// What the subscriptions tell.
@@ -33,6 +37,8 @@ pub(super) enum Report {
 struct Subscribed {
     number: u64,
     peer: watch::Sender<Option<PeerEntry>>,
+    /// When the producer's tickets are to be judged again.
+    until: Expiration,
     task: Tasks,
 }
 
@@ -72,12 +78,14 @@ impl Worker {
     pub(super) async fn run(mut self) {
         let mut peers: StreamPeers = self.means.discovery.stream_peers(self.core.config.stream_id);
         loop {
+            let expiry = self.next_expiry();
             tokio::select! {
                 deltas = peers.next() => match deltas {
                     Some(deltas) => deltas.into_iter().for_each(|delta| self.apply(delta)),
                     None => return,
                 },
                 Some(report) = self.reports.recv() => self.hear(report),
+                () = eligible::until(expiry) => self.expire(),
             }
         }
     }
@@ -89,8 +97,9 @@ impl Worker {
                 self.measured.remove(&peer);
                 self.core.set_refusal(peer, None);
                 // What it has sent before can still be read; it is not asked again.
-                if let Some(subscribed) = self.subscriptions.get(&peer) {
+                if let Some(subscribed) = self.subscriptions.get_mut(&peer) {
                     subscribed.peer.send_replace(None);
+                    subscribed.until = Expiration::Never;
                 }
             }
         }
@@ -119,16 +128,21 @@ impl Worker {
     /// Is this producer one for us?
     fn judge(&mut self, entry: PeerEntry) {
         let peer = *entry.id();
-        let rtt = self.means.discovery.rtt(&peer);
-        if self.means.discovery.is_too_far(rtt) {
+        let (config, discovery) = (&self.core.config, &self.means.discovery);
+        let rtt = discovery.rtt(&peer);
+        if discovery.is_too_far(rtt) {
             return self.cut(&peer);
         }
-        if !self.core.config.accepts(&PeerInfo::new(entry.clone(), rtt)) {
+        config.want_tickets(&entry, discovery);
+        let held = self.subscriptions.get(&peer).map(|subscribed| subscribed.until);
+        let info = PeerInfo::new(entry.clone(), rtt);
+        let Ok(until) = config.accepts(&info, held, discovery.date()) else {
             return self.cut(&peer);
-        }
-        let Some(subscribed) = self.subscriptions.get(&peer) else {
-            return self.subscribe(entry);
         };
+        let Some(subscribed) = self.subscriptions.get_mut(&peer) else {
+            return self.subscribe(entry, until);
+        };
+        subscribed.until = until;
         subscribed.peer.send_replace(Some(entry.clone()));
         if let Some(channel) = self.channels.get_mut(&subscribed.number) {
             channel.set_peer(entry);
@@ -136,7 +150,21 @@ impl Worker {
         }
     }
 
-    fn subscribe(&mut self, entry: PeerEntry) {
+    /// When the tickets of a producer expire next.
+    fn next_expiry(&self) -> Option<Instant> {
+        let untils = self.subscriptions.values().map(|subscribed| subscribed.until);
+        eligible::next_expiry(untils, self.means.discovery.date())
+    }
+
+    /// Tickets may have expired: who is not for us any more?
+    fn expire(&mut self) {
+        let now = self.means.discovery.date();
+        let expired = self.subscriptions.values().filter(|it| it.until.is_expired_at(now));
+        let expired: Vec<_> = expired.filter_map(|it| it.peer.borrow().clone()).collect();
+        expired.into_iter().for_each(|entry| self.judge(entry));
+    }
+
+    fn subscribe(&mut self, entry: PeerEntry, until: Expiration) {
         let number = self.next_number;
         self.next_number += 1;
         let peer = *entry.id();
@@ -145,7 +173,7 @@ impl Worker {
         let subscription =
             Subscription::new(number, self.core.clone(), self.means.clone(), receiver);
         task.spawn("streams.subscription", subscription.run());
-        self.subscriptions.insert(peer, Subscribed { number, peer: sender, task });
+        self.subscriptions.insert(peer, Subscribed { number, peer: sender, until, task });
     }
 
     /// The producer is not eligible any more: nothing of it is wanted.
@@ -186,7 +214,7 @@ impl Worker {
                 self.subscriptions.retain(|_, subscribed| subscribed.number != number);
                 self.core.reader().retire(number);
                 if let Some(entry) = again {
-                    self.subscribe(entry);
+                    self.judge(entry);
                 }
             }
         }

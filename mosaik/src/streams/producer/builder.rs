@@ -10,6 +10,7 @@ use crate::{
     id::StreamId,
     schema::{Datum, Payload},
     streams::{ChannelConditions, Streams, codec::Codec},
+    tickets::TicketValidator,
 };
 
 /// Builds a [`Producer`].
@@ -139,6 +140,15 @@ impl<D, S> Builder<'_, D, S> {
         F: Fn(&PeerInfo) -> bool + Send + Sync + 'static,
     {
         self.options.config.require.push(Arc::new(predicate));
+        self
+    }
+
+    /// Serves only consumers one of whose tickets this validator passes; several must all be
+    /// passed. Judged again when the consumer's tickets change and at the moment they expire: one
+    /// that does not pass any more is cut. Tickets that are replaced before they expire interrupt
+    /// nothing.
+    pub fn require_ticket(mut self, validator: impl TicketValidator) -> Self {
+        self.options.config.ticket_validators.push(Arc::new(validator));
         self
     }
 

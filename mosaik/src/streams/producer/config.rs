@@ -2,15 +2,20 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
+use chrono::{DateTime, Utc};
+
 use super::ring::{RingConfig, Window};
 use crate::{
-    discovery::PeerInfo,
+    discovery::{Discovery, PeerEntry, PeerInfo},
     id::{NetworkId, StreamId},
-    streams::when::{Conditions, guarded},
+    streams::{
+        eligible::{Require, admits},
+        when::Conditions,
+    },
+    ticket::{Denial, Expiration},
+    tickets::{self, TicketValidator},
 };
 
-/// A predicate on peers.
-pub(in crate::streams) type Require = Arc<dyn Fn(&PeerInfo) -> bool + Send + Sync>;
 /// Makes of the condition "at least one is connected" the one under which an end is online.
 pub(in crate::streams) type OnlineWhen = Arc<dyn Fn(Conditions) -> Conditions + Send + Sync>;
 
@@ -55,6 +60,8 @@ pub struct ProducerConfig {
     pub max_consumers: usize,
     /// Who may consume: all of these must hold.
     pub require: Vec<Require>,
+    /// What the tickets of consumers must pass: all of these.
+    pub ticket_validators: Vec<Arc<dyn TicketValidator>>,
     /// When the producer is online.
     pub online_when: OnlineWhen,
 }
@@ -71,6 +78,7 @@ impl ProducerConfig {
             stall_timeout: Duration::from_secs(30),
             max_consumers: usize::MAX,
             require: Vec::new(),
+            ticket_validators: Vec::new(),
             online_when: Arc::new(|condition| condition),
         }
     }
@@ -85,8 +93,21 @@ impl ProducerConfig {
         RingConfig { window: self.window(), on_lag: self.on_lag, retain: self.retain, recover }
     }
 
-    pub(super) fn admits(&self, peer: &PeerInfo) -> bool {
-        self.require.iter().all(|holds| guarded(|| holds(peer)))
+    /// Has tickets fetched that are to be judged and are not here.
+    pub(super) fn want_tickets(&self, peer: &PeerEntry, discovery: &Discovery) {
+        if tickets::are_lacking(&self.ticket_validators, peer) {
+            discovery.want_tickets(*peer.id());
+        }
+    }
+
+    /// Whether a peer is served at this date, and until when.
+    pub(super) fn admits(
+        &self,
+        peer: &PeerInfo,
+        held: Option<Expiration>,
+        now: DateTime<Utc>,
+    ) -> Result<Expiration, Denial> {
+        admits(&self.require, &self.ticket_validators, peer, held, now)
     }
 }
 
@@ -100,6 +121,7 @@ impl fmt::Debug for ProducerConfig {
             .field("retain", &self.retain)
             .field("max_consumers", &self.max_consumers)
             .field("require", &self.require.len())
+            .field("ticket_validators", &self.ticket_validators)
             .finish_non_exhaustive()
     }
 }

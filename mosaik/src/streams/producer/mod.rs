@@ -36,10 +36,7 @@ pub use self::{
     error::{BuilderError, Error, SendError},
 };
 pub(super) use self::{
-    config::{OnlineWhen, Require},
-    core::Core,
-    subscriber::Subscriber,
-    undelivered::Undelivered,
+    config::OnlineWhen, core::Core, subscriber::Subscriber, undelivered::Undelivered,
     worker::Worker,
 };
 use super::{

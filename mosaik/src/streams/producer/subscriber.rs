@@ -212,6 +212,8 @@ impl End {
             CloseReason::GracefulShutdown
             | CloseReason::Superseded
             | CloseReason::ProtocolViolation
+            | CloseReason::NoTicket
+            | CloseReason::TicketsPending
             | CloseReason::DifferentNetwork => Self::Left,
             _ => Self::Broken,
         }

@@ -8,6 +8,7 @@ use tokio::{
 };
 
 use super::{
+    ProducerConfig,
     core::Core,
     outlet::Outlet,
     ring::{CursorId, Position, Start},
@@ -16,9 +17,11 @@ use crate::{
     discovery::{Discovery, PeerInfo},
     id::{PeerId, UniqueId},
     streams::{
+        eligible,
         protocol::{From, Subscribe},
         status::{Channel, ChannelInfo, State, Stats},
     },
+    ticket::Expiration,
     transport::{CloseReason, SendStream},
 };
 
@@ -105,6 +108,8 @@ struct Member {
     channel: Arc<Channel>,
     info: ChannelInfo,
     peer: PeerInfo,
+    /// When its tickets are to be judged again.
+    until: Expiration,
     state: watch::Sender<State>,
     end: Option<oneshot::Sender<CloseReason>>,
     outlet: Option<Arc<Outlet>>,
@@ -159,6 +164,7 @@ impl Worker {
             }
             let first_release = self.held.iter().map(|held| held.until).min();
             let watched = !(self.members.is_empty() && self.waiting.is_empty());
+            let expiry = self.next_expiry();
             tokio::select! {
                 () = closing.cancelled(), if !closing.is_cancelled() => {}
                 Some(request) = self.requests.recv() => self.handle(request),
@@ -166,6 +172,7 @@ impl Worker {
                     Ok(()) => self.review(),
                     Err(_) => return,
                 },
+                () = eligible::until(expiry) => self.expire(),
                 () = sleep_until(first_release.unwrap_or_else(Instant::now)),
                     if first_release.is_some() => self.release(Instant::now()),
             }
@@ -199,9 +206,11 @@ impl Worker {
         if self.core.closing.is_cancelled() {
             return Err(Denied { reason: CloseReason::StreamNotFound, ask_again: None });
         }
-        if !config.admits(&peer) {
-            return Err(self.deny(CloseReason::NotAllowed, peer));
-        }
+        config.want_tickets(&peer, &self.discovery);
+        let until = match config.admits(&peer, None, self.discovery.date()) {
+            Ok(until) => until,
+            Err(denial) => return Err(self.deny(eligible::reason(denial), peer)),
+        };
         // One that comes back before its old connection was found broken takes its own place.
         let others = self.members.values().filter(|member| member.key != key).count();
         if others >= config.max_consumers {
@@ -224,8 +233,18 @@ impl Worker {
             From::Live => Start::Live,
         };
         let group = request.group;
-        let member =
-            Member { key, start, group, channel, info, peer, state, end: Some(end), outlet: None };
+        let member = Member {
+            key,
+            start,
+            group,
+            channel,
+            info,
+            peer,
+            until,
+            state,
+            end: Some(end),
+            outlet: None,
+        };
         self.members.insert(number, member);
         self.publish();
         Ok(Place { number, ended, broken: false, requests: self.core.requests.clone() })
@@ -336,17 +355,13 @@ impl Worker {
         for member in self.members.values_mut() {
             // Who is not in the catalog any more is judged by its connection alone.
             let Some(entry) = catalog.get(member.peer.id()) else { continue };
-            if entry.update_version() == member.peer.update_version() {
+            if entry.shows_the_same_as(&member.peer) {
                 continue;
             }
             changed = true;
             member.peer = PeerInfo::new(entry.clone(), member.peer.rtt());
             member.info.set_peer(entry.clone());
-            if !self.core.config.admits(&member.peer)
-                && let Some(end) = member.end.take()
-            {
-                let _ = end.send(CloseReason::NotAllowed);
-            }
+            member.judge(&self.core.config, &self.discovery);
         }
         for waiting in &mut self.waiting {
             if let Some(entry) = catalog.get(waiting.peer.id()) {
@@ -359,6 +374,19 @@ impl Worker {
         self.invite();
     }
 
+    /// When the tickets of a consumer expire next.
+    fn next_expiry(&self) -> Option<Instant> {
+        let served = self.members.values().filter(|member| member.end.is_some());
+        eligible::next_expiry(served.map(|member| member.until), self.discovery.date())
+    }
+
+    /// Tickets may have expired: who must leave?
+    fn expire(&mut self) {
+        let now = self.discovery.date();
+        let expired = self.members.values_mut().filter(|member| member.until.is_expired_at(now));
+        expired.for_each(|member| member.judge(&self.core.config, &self.discovery));
+    }
+
     /// Tells those who wait that they would be admitted now.
     fn invite(&mut self) {
         let mut free = self.core.config.max_consumers.saturating_sub(self.members.len());
@@ -366,7 +394,10 @@ impl Worker {
             if waiting.ask_again.is_closed() {
                 continue;
             }
-            if free > 0 && self.core.config.admits(&waiting.peer) {
+            let now = self.discovery.date();
+            let config = &self.core.config;
+            config.want_tickets(&waiting.peer, &self.discovery);
+            if free > 0 && config.admits(&waiting.peer, None, now).is_ok() {
                 free -= 1;
                 let _ = waiting.ask_again.send(());
             } else {
@@ -389,6 +420,21 @@ impl Worker {
         core.channels.set(self.members.values().map(|member| member.info.clone()).collect());
         core.set_online(core.when.would_be_online(&peers));
         core.roster.publish(peers);
+    }
+}
+
+impl Member {
+    /// Judges the consumer again, and ends its subscription if it does not pass.
+    fn judge(&mut self, config: &ProducerConfig, discovery: &Discovery) {
+        config.want_tickets(&self.peer, discovery);
+        match config.admits(&self.peer, Some(self.until), discovery.date()) {
+            Ok(until) => self.until = until,
+            Err(denial) => {
+                if let Some(end) = self.end.take() {
+                    let _ = end.send(eligible::reason(denial));
+                }
+            }
+        }
     }
 }
 

@@ -1,6 +1,11 @@
 //! Binding, dialling and accepting with iroh.
 
-use std::{collections::BTreeSet, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeSet,
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
 
 use iroh::{
     EndpointAddr, NetReportConfig, RelayMode, SecretKey, TransportAddr, Watcher,
@@ -132,6 +137,14 @@ pub(in crate::transport) struct Incoming {
 }
 
 impl Incoming {
+    /// The address that it comes from, if it does so directly.
+    pub(in crate::transport) fn source(&self) -> Option<IpAddr> {
+        match self.inner.remote_addr() {
+            endpoint::IncomingAddr::Ip(addr) => Some(addr.ip().to_canonical()),
+            _ => None,
+        }
+    }
+
     /// Completes the handshake. `None`: it failed, or asked for a lane we do not know.
     pub(in crate::transport) async fn establish(self) -> Option<(Lane, Connection)> {
         let accepting = if asks_for(&self.inner, Lane::Bulk) {

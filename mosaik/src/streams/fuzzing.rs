@@ -1,0 +1,74 @@
+//! The decoders of streams: what is said about a subscription, and frames of datums.
+
+use bytes::Bytes;
+
+use super::{
+    criteria::Criteria,
+    frames::{self, Splitter},
+    protocol::{Answer, From, Mismatch, Place, Refusal, Subscribe, VERSION, Word},
+};
+use crate::{fuzzing::Decoder, id::StreamId, schema, transport::fuzzing::encoded};
+
+pub(crate) fn decoders() -> Vec<Decoder> {
+    let id = StreamId::from("a stream");
+    let subscribe = |fingerprint, slot, from, group| Subscribe {
+        version: VERSION,
+        stream: id,
+        fingerprint,
+        criteria: Criteria::default(),
+        slot,
+        consumer: 7,
+        from,
+        group,
+    };
+    let subscriptions = Decoder::new("streams/subscribe", |bytes| {
+        schema::decode_prefix::<Subscribe>(bytes).is_ok()
+    })
+    .sample(encoded(&subscribe(Some(id), 1, From::Live, None)))
+    .sample(encoded(&subscribe(None, u64::MAX, From::Retained, Some(id))))
+    .sample(encoded(&subscribe(None, 2, From::At(Place { epoch: u64::MAX, next: 9 }), None)));
+    let words = Decoder::new("streams/word", |bytes| schema::decode_prefix::<Word>(bytes).is_ok())
+        .sample(encoded(&Word::Taken(u64::MAX)));
+    let mismatch = Mismatch { producer: id, consumer: id, schema: Some(vec![1; 30]) };
+    let answers =
+        Decoder::new("streams/answer", |bytes| schema::decode_prefix::<Answer>(bytes).is_ok())
+            .sample(encoded(&Answer::Accepted(Place { epoch: u64::MAX, next: 7 })))
+            .sample(encoded(&Answer::Refused(Refusal { code: 10_509, mismatch: None })))
+            .sample(encoded(&Answer::Refused(Refusal { code: 10_409, mismatch: Some(mismatch) })))
+            .sample(encoded(&Answer::AskAgain))
+            .sample(encoded(&Answer::Ended { code: 10_413 }));
+    let datums = Decoder::new("streams/frames", split)
+        .sample(framed(&[1, 20, 300, 0, 0, 7]))
+        .sample(framed(&[5000, 1, 1]));
+    vec![subscriptions, words, answers, datums]
+}
+
+fn framed(sizes: &[usize]) -> Vec<u8> {
+    let mut out = Vec::new();
+    for (size, byte) in sizes.iter().zip(1..) {
+        let (prefix, length) = frames::prefix(*size);
+        out.extend_from_slice(&prefix[..length]);
+        out.extend(std::iter::repeat_n(byte, *size));
+    }
+    out
+}
+
+/// Splits a stream of frames that arrives in chunks, whose size the first byte gives.
+fn split(bytes: &[u8]) -> bool {
+    let size = bytes.first().map_or(1, |byte| usize::from(*byte) * 7 + 1);
+    let mut splitter = Splitter::new();
+    let mut chunks = bytes.chunks(size).map(Bytes::copy_from_slice).peekable();
+    while chunks.peek().is_some() {
+        let room = splitter.room();
+        let filled = room.iter_mut().zip(&mut chunks).map(|(slot, chunk)| *slot = chunk).count();
+        splitter.filled(filled, 100);
+        loop {
+            match splitter.next() {
+                Ok(Some(_)) => {}
+                Ok(None) => break,
+                Err(_) => return false,
+            }
+        }
+    }
+    splitter.end().is_ok()
+}

@@ -1,0 +1,77 @@
+//! Hostile peers against an honest pair, each in a process of its own; prints what the pair lost.
+//!
+//! `cargo run --release -p mosaik-tests --bin hostile -- campaign --seconds 8`
+//!
+//! The other commands are what the campaign starts: `node NETWORK` (is attacked),
+//! `honest NETWORK TICKET` (sends to it), `attack NETWORK TICKET ATTACK SECONDS`.
+
+use std::time::Duration;
+
+use clap::{Parser, Subcommand};
+use mosaik::discovery::NodeTicket;
+use mosaik_tests::hostile::{Attack, Campaign, Scale, attacked, honest};
+
+#[derive(Debug, Parser)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// All attacks, or one, against an honest pair.
+    Campaign {
+        /// How long each attack lasts.
+        #[arg(long, default_value_t = 8.0)]
+        seconds: f64,
+        /// Only this one.
+        #[arg(long)]
+        only: Option<Attack>,
+    },
+    /// The node that is attacked.
+    Node { network: String },
+    /// The peer that sends to it.
+    Honest { network: String, ticket: NodeTicket },
+    /// One attack.
+    Attack { network: String, ticket: NodeTicket, attack: Attack, seconds: f64 },
+}
+
+fn main() -> anyhow::Result<()> {
+    let command = Arguments::parse().command;
+    if let Command::Campaign { seconds, only } = command {
+        return campaign(seconds, only);
+    }
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let outcome = runtime.block_on(async {
+        match command {
+            Command::Node { network } => attacked(&network).await,
+            Command::Honest { network, ticket } => honest(&network, &ticket).await,
+            Command::Attack { network, ticket, attack, seconds } => {
+                let span = Duration::from_secs_f64(seconds);
+                let tries = attack.run(&network, ticket.address().clone(), span).await;
+                println!("{tries}");
+                Ok(())
+            }
+            Command::Campaign { .. } => Ok(()),
+        }
+    });
+    runtime.shutdown_background();
+    outcome
+}
+
+fn campaign(seconds: f64, only: Option<Attack>) -> anyhow::Result<()> {
+    let span = Duration::from_secs_f64(seconds);
+    let scale = Scale { quiet: span / 2, attack: span };
+    let mut campaign = Campaign::start(std::env::current_exe()?)?;
+    let chosen = Attack::ALL.iter().filter(|attack| only.is_none_or(|only| only == **attack));
+    let mut refused = String::new();
+    for attack in chosen {
+        let outcome = campaign.attack(*attack, scale)?;
+        println!("{outcome}");
+        refused = outcome.refused;
+    }
+    println!("refused in all: {refused}");
+    println!("figure: hostile/memory | most {} MiB | goal 256 MiB", campaign.end()?);
+    Ok(())
+}

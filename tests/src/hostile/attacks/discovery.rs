@@ -1,0 +1,235 @@
+//! Lies about who is there.
+
+use anyhow::ensure;
+use iroh::{EndpointAddr, SecretKey, endpoint::SendStream};
+use mosaik::UniqueId;
+use tokio::time::timeout_at;
+
+use super::{Aim, garbage};
+use crate::hostile::{
+    peer::{Attacker, hear, noise, say},
+    wire::{self, Beat, Body, Departure, Hello, Item, Offer, Page, RawEntry, Summary, Verdict},
+};
+
+const HOUR: u64 = 3_600_000_000;
+
+/// An entry of an identity that was made up for it.
+fn phantom(attacker: &Attacker, tags: usize) -> (SecretKey, RawEntry) {
+    let key = SecretKey::generate();
+    let version = (attacker.start, wire::now());
+    let mut tags: Vec<_> = (0..tags).map(|_| UniqueId::random()).collect();
+    tags.sort_unstable();
+    let body = Body {
+        network: wire::tag(&attacker.network),
+        version,
+        protocol: "1.0.0".into(),
+        address: EndpointAddr::new(key.public()).with_ip_addr(([127, 0, 0, 1], 9).into()),
+        tags,
+        streams: vec![super::stream_id("open")],
+    };
+    let beat = wire::sign_beat(&key, &attacker.network, version, wire::now());
+    let entry = wire::sign_entry(&key, &body, Some(beat));
+    (key, entry)
+}
+
+/// An entry that must be refused, by number: forged, foreign, of the future, of the past, about
+/// the node itself, damaged.
+fn lie(attacker: &Attacker, number: u64) -> Item {
+    let key = &attacker.key;
+    let version = attacker.version();
+    let body = |version: wire::Version, network: &UniqueId| Body {
+        network: wire::tag(network),
+        version,
+        protocol: "1.0.0".into(),
+        address: attacker.endpoint.addr(),
+        tags: Vec::new(),
+        streams: Vec::new(),
+    };
+    let network = &attacker.network;
+    let beat = |version, time| wire::sign_beat(key, network, version, time);
+    match number % 8 {
+        0 => {
+            let other = SecretKey::generate();
+            Item::Entry(wire::sign_entry(&other, &body(version, network), None))
+        }
+        1 => Item::Entry(wire::sign_entry(key, &body(version, &UniqueId::random()), None)),
+        2 => {
+            let future = (version.0, version.1 + HOUR);
+            Item::Entry(wire::sign_entry(key, &body(future, network), None))
+        }
+        3 => Item::Entry(wire::sign_entry(key, &body((1, 2), network), None)),
+        4 => {
+            let address = attacker.target.clone();
+            let body = Body { address, ..body(version, network) };
+            Item::Entry(wire::sign_entry(key, &body, None))
+        }
+        5 => {
+            let mut entry = attacker.entry(2);
+            entry.bytes = noise(entry.bytes.len()).into();
+            Item::Entry(entry)
+        }
+        6 => Item::Beat(Beat { time: wire::now() + 1, ..beat(version, wire::now()) }),
+        _ => {
+            let peer = attacker.target.id;
+            let signature = key.sign(b"the node departs");
+            Item::Departure(Departure { peer, version, time: wire::now(), signature })
+        }
+    }
+}
+
+pub(super) async fn bodies_garbage(aim: &Aim) -> u64 {
+    let Ok(attacker) = aim.attacker().await else { return 0 };
+    aim.again(async |number| {
+        let conn = attacker.dial(wire::CONTROL).await?;
+        let (mut send, mut recv) = conn.open_bi().await?;
+        say(&mut send, &Hello::Opening(attacker.opening(&conn)?, None)).await?;
+        let Hello::Opening(_, verdict) = hear(&mut recv).await? else { return Ok(()) };
+        let ours = verdict.is_none().then_some(Verdict::Keep);
+        let offer = match number % 6 {
+            0 => noise(80),
+            1 => vec![1; 300_000],
+            2 => return Ok(send.write_all(&garbage(number / 6)).await?),
+            _ => {
+                let offer = Offer { version: attacker.version(), digest: [0; 32], known: None };
+                wire::encode(&offer)
+            }
+        };
+        say(&mut send, &Hello::Offer(ours, offer.into())).await?;
+        let bodies = match number % 6 {
+            3 => noise(500),
+            4 => wire::encode(&Some(phantom(&attacker, 0).1)),
+            5 => vec![1; 320 * 1024],
+            _ => wire::encode(&None::<RawEntry>),
+        };
+        say(&mut send, &Hello::Bodies(bodies.into())).await?;
+        let _ = recv.read_to_end(1 << 20).await;
+        Ok(())
+    })
+    .await
+}
+
+/// Ends the summary's turn at once, reads what the node wants, then goes on to the last turn.
+async fn begin_sync(attacker: &Attacker) -> anyhow::Result<(super::super::Session, SendStream)> {
+    let session = attacker.enter().await?;
+    let (mut send, mut recv) = session.open(wire::SYNC).await?;
+    say(&mut send, &Page::End).await?;
+    // What comes back is read, so that the exchange goes on.
+    tokio::spawn(async move {
+        let mut sink = vec![0; 64 * 1024];
+        while let Ok(Some(_)) = recv.read(&mut sink).await {}
+    });
+    Ok((session, send))
+}
+
+pub(super) async fn sync_lies(aim: &Aim) -> u64 {
+    let Ok(attacker) = aim.attacker().await else { return 0 };
+    let replayed = Item::Entry(attacker.entry(1));
+    let mut told = 0;
+    aim.again(async |_| {
+        let (_session, mut send) = begin_sync(&attacker).await?;
+        for page in 0..500 {
+            let lies: Vec<_> = (0..50).map(|number| lie(&attacker, page + number)).collect();
+            say(&mut send, &wire::items(lies.iter().chain([&replayed]))).await?;
+            told += 51;
+        }
+        Ok(())
+    })
+    .await;
+    told
+}
+
+pub(super) async fn sync_flood(aim: &Aim) -> u64 {
+    let Ok(attacker) = aim.attacker().await else { return 0 };
+    let mut told = 0;
+    aim.again(async |_| {
+        let (_session, mut send) = begin_sync(&attacker).await?;
+        for _ in 0..1000 {
+            // Close to the largest entry.
+            let large = Item::Entry(phantom(&attacker, 7000).1);
+            say(&mut send, &wire::items([&large])).await?;
+            let small: Vec<_> = (0..20).map(|_| Item::Entry(phantom(&attacker, 0).1)).collect();
+            say(&mut send, &wire::items(&small)).await?;
+            told += 21;
+        }
+        Ok(())
+    })
+    .await;
+    told
+}
+
+pub(super) async fn sync_phantoms(aim: &Aim) -> u64 {
+    let Ok(attacker) = aim.attacker().await else { return 0 };
+    // Keys are costly to make; these are enough to choose from.
+    let ids: Vec<_> = (0..5000).map(|_| SecretKey::generate().public()).collect();
+    aim.again(async |_| {
+        let session = attacker.enter().await?;
+        let (mut send, mut recv) = session.open(wire::SYNC).await?;
+        for _ in 0..12 {
+            for ids in ids.chunks(1000) {
+                let summary = ids.iter().map(|peer| Summary {
+                    peer: *peer,
+                    version: attacker.version(),
+                    beat: wire::now(),
+                    departed: false,
+                });
+                say(&mut send, &Page::Summary(summary.collect())).await?;
+            }
+        }
+        say(&mut send, &Page::End).await?;
+        let wanted = timeout_at(aim.until, recv.read_to_end(64 << 20)).await?;
+        ensure!(wanted.is_err(), "it ends only when the node has had enough");
+        Ok(())
+    })
+    .await
+}
+
+pub(super) async fn gossip_lies(aim: &Aim) -> u64 {
+    let Ok(attacker) = aim.attacker().await else { return 0 };
+    let topic = wire::topic(&attacker.network);
+    let replayed = wire::announcement(topic, &wire::encode(&Item::Entry(attacker.entry(1))));
+    let mut told = 0;
+    aim.again(async |_| {
+        let session = attacker.enter().await?;
+        let (mut send, _recv) = session.open(wire::GOSSIP).await?;
+        for number in 0..20_000 {
+            let content = wire::encode(&lie(&attacker, number));
+            let frame = match number % 7 {
+                0 => replayed.clone(),
+                1 => noise(300),
+                2 => wire::announcement([1; 32], &content),
+                3 => [replayed.as_slice(), &[0]].concat(),
+                4 => wire::announcement(topic, &noise(100)),
+                _ => wire::announcement(topic, &content),
+            };
+            send.write_all(&wire::framed(&frame)).await?;
+            told += 1;
+        }
+        Ok(())
+    })
+    .await;
+    told
+}
+
+pub(super) async fn gossip_flood(aim: &Aim) -> u64 {
+    let Ok(attacker) = aim.attacker().await else { return 0 };
+    let topic = wire::topic(&attacker.network);
+    let mut told = 0;
+    aim.again(async |_| {
+        let session = attacker.enter().await?;
+        let (mut send, _recv) = session.open(wire::GOSSIP).await?;
+        for number in 0..20_000 {
+            let frame = if number % 4 == 0 {
+                let ids: Vec<[u8; 32]> = (0..100).map(|_| *UniqueId::random().as_bytes()).collect();
+                wire::offers(topic, &ids)
+            } else {
+                let (_, entry) = phantom(&attacker, 10);
+                wire::announcement(topic, &wire::encode(&Item::Entry(entry)))
+            };
+            send.write_all(&wire::framed(&frame)).await?;
+            told += 1;
+        }
+        Ok(())
+    })
+    .await;
+    told
+}

@@ -1,0 +1,15 @@
+//! Hostile peers: a raw QUIC client and nodes that speak the protocol and lie.
+//!
+//! Nothing here uses mosaik's own encoders: the wire format is written a second time, from its
+//! description, so that an attack can say what no honest node would.
+
+mod attacks;
+mod campaign;
+mod node;
+mod peer;
+mod wire;
+
+pub use attacks::Attack;
+pub use campaign::{Campaign, Outcome, Scale};
+pub use node::{attacked, honest};
+pub use peer::{Attacker, Session};

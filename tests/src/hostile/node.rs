@@ -1,0 +1,110 @@
+//! The two honest nodes: the one that is attacked, and the one that it exchanges data with.
+
+use std::{
+    collections::BTreeMap,
+    future::pending,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use anyhow::{Context, ensure};
+use mosaik::{
+    Network,
+    discovery::NodeTicket,
+    futures::{SinkExt, StreamExt},
+};
+use tokio::{
+    io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, stdin},
+    net::TcpStream,
+};
+
+/// The node that is attacked: it consumes `honest`, checks that nothing is missing, and says on
+/// every line of its input how much came and what it refused.
+///
+/// # Errors
+/// When it cannot start, or something that was sent did not come.
+pub async fn attacked(name: &str) -> anyhow::Result<()> {
+    let metrics = "127.0.0.1:0".parse()?;
+    let network = crate::lone(name).with_prometheus_addr(metrics).build().await?;
+    println!("{}", network.local().ticket());
+    let received = Arc::new(AtomicU64::new(0));
+    let mut honest = network.streams().consumer::<u64>().with_stream_id("honest").build();
+    let count = received.clone();
+    let counting = async {
+        while let Some(number) = honest.next().await {
+            let expected = count.fetch_add(1, Ordering::Relaxed);
+            ensure!(number == expected, "{number} came instead of {expected}");
+        }
+        anyhow::Ok(())
+    };
+    let mut open = network.streams().consumer::<u64>().with_stream_id("open").build();
+    let reading_lies = async {
+        while open.next().await.is_some() {}
+        pending::<()>().await;
+    };
+    let _unread = network.streams().consumer::<u64>().with_stream_id("unread").build();
+    let producer = network.streams().producer::<u64>().with_stream_id("open-out").build()?;
+    let producing = async {
+        for number in 0.. {
+            // Whoever does not read holds this stream, and nothing else.
+            if producer.send(number).await.is_err() {
+                pending::<()>().await;
+            }
+            tokio::time::sleep(Duration::from_micros(100)).await;
+        }
+    };
+    tokio::select! {
+        outcome = counting => outcome,
+        () = reading_lies => Ok(()),
+        () = producing => Ok(()),
+        outcome = report(&network, &received) => outcome,
+    }
+}
+
+/// Answers each line of the input; returns when it ends.
+async fn report(network: &Network, received: &AtomicU64) -> anyhow::Result<()> {
+    let mut lines = BufReader::new(stdin()).lines();
+    while lines.next_line().await?.is_some() {
+        let refused = refused(network).await?;
+        let peers = network.discovery().catalog().signed_peers_count();
+        let tasks = network.running_tasks();
+        println!("{} {peers} {tasks} {refused:?}", received.load(Ordering::Relaxed));
+    }
+    Ok(())
+}
+
+/// What the node counts as refused, by reason, as whoever watches it sees it.
+async fn refused(network: &Network) -> anyhow::Result<BTreeMap<String, u64>> {
+    let address = network.prometheus_addr().context("its metrics are served")?;
+    let mut stream = TcpStream::connect(address).await?;
+    stream.write_all(b"GET /metrics HTTP/1.1\r\nhost: node\r\nconnection: close\r\n\r\n").await?;
+    let mut text = String::new();
+    stream.read_to_string(&mut text).await?;
+    let mut refused = BTreeMap::new();
+    for line in text.lines().filter(|line| !line.starts_with('#')) {
+        let Some((_, reason)) = line.split_once("reason=\"") else { continue };
+        let Some((reason, count)) = reason.split_once('"') else { continue };
+        let count = count.rsplit(' ').next().and_then(|count| count.parse::<u64>().ok());
+        *refused.entry(reason.to_owned()).or_default() += count.unwrap_or(0);
+    }
+    Ok(refused)
+}
+
+/// The honest peer: sends numbers on `honest` as fast as they are taken.
+///
+/// # Errors
+/// When it cannot start or reach the other.
+pub async fn honest(name: &str, ticket: &NodeTicket) -> anyhow::Result<()> {
+    let network = crate::lone(name).build().await?;
+    println!("{}", network.local().ticket());
+    network.discovery().sync_with(ticket.address().clone()).await?;
+    let mut producer = network.streams().producer::<u64>().with_stream_id("honest").build()?;
+    producer.when().online().await;
+    for number in 0.. {
+        producer.feed(number).await?;
+    }
+    Ok(())
+}

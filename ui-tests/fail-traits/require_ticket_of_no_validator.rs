@@ -1,0 +1,6 @@
+pub struct StaffOnly;
+
+#[mosaik::stream("a", consumer(require_ticket = StaffOnly))]
+pub struct A;
+
+fn main() {}
