@@ -33,10 +33,10 @@ pub(super) struct Offer {
 
 /// What the other side lacks. Later versions append fields.
 #[derive(Debug, Serialize, Deserialize)]
-struct Bodies {
+pub(super) struct Bodies {
     /// The entry with a sign of life.
-    entry: Option<RawEntry>,
-    tickets: Vec<Ticket>,
+    pub(super) entry: Option<RawEntry>,
+    pub(super) tickets: Vec<Ticket>,
 }
 
 /// What discovery says in hellos, and what it makes of what it hears.
@@ -148,13 +148,11 @@ pub(super) fn decode<T: DeserializeOwned>(section: &[u8]) -> Result<T, CloseReas
 #[cfg(any(test, feature = "fuzzing"))]
 pub(super) fn samples() -> Vec<Offer> {
     let version = PeerEntryVersion::new(1, 2);
-    let offer = |known| Offer {
-        version,
-        digest: [9; 32],
-        known,
-        held: BTreeSet::from([UniqueId::from("a ticket")]),
+    let offer = |known, held: &[UniqueId]| {
+        let held = held.iter().copied().collect();
+        Offer { version, digest: [9; 32], known, held }
     };
-    vec![offer(None), offer(Some(version))]
+    vec![offer(None, &[]), offer(Some(version), &[1_u8, 2].map(UniqueId::from_u8))]
 }
 
 #[cfg(test)]

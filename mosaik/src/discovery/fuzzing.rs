@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use iroh::{EndpointAddr, SecretKey};
 use rand::{SeedableRng, rngs::StdRng};
 use tokio::time::Instant;
@@ -25,6 +26,7 @@ use crate::{
     fuzzing::{Decoder, parses},
     id::{NetworkId, PeerId},
     schema::{self, schema_of},
+    ticket::Ticket,
     transport::fuzzing::{encoded, framed, messages},
 };
 
@@ -66,6 +68,10 @@ fn raw(seed: u8) -> RawEntry {
     entry(seed).with_beat(Some(beat(seed))).to_raw()
 }
 
+fn ticket() -> Ticket {
+    Ticket::new(network(), Bytes::from_static(b"let me in"))
+}
+
 pub(crate) fn decoders() -> Vec<Decoder> {
     let [announcements, gossip] = gossip_decoders();
     let entries = Decoder::new("discovery/entry", |bytes| {
@@ -82,11 +88,11 @@ pub(crate) fn decoders() -> Vec<Decoder> {
     })
     .sample(format!("{}.entry", key(1).public()));
     let bodies = Decoder::new("discovery/hello-bodies", |bytes| {
-        let raw = admission::decode::<Option<RawEntry>>(bytes);
-        raw.is_ok_and(|raw| raw.is_none_or(verifies))
+        let bodies = admission::decode::<admission::Bodies>(bytes);
+        bodies.is_ok_and(|bodies| bodies.entry.is_none_or(verifies))
     })
-    .sample(encoded(&Some(raw(1))))
-    .sample(encoded(&None::<RawEntry>));
+    .sample(encoded(&admission::Bodies { entry: Some(raw(1)), tickets: vec![ticket()] }))
+    .sample(encoded(&admission::Bodies { entry: None, tickets: Vec::new() }));
     let mut offers = Decoder::new("discovery/hello-offer", |bytes| {
         admission::decode::<admission::Offer>(bytes).is_ok()
     });
@@ -122,6 +128,8 @@ pub(crate) fn decoders() -> Vec<Decoder> {
         Question::Describe(network()),
         Question::Fetch(key(1).public()),
         Question::Skew { ours: 1, yours: u64::MAX },
+        Question::Tickets([network(), ticket().id()].into()),
+        Question::TicketsChanged(VERSION),
     ]
     .iter()
     .map(encoded)
@@ -138,6 +146,7 @@ pub(crate) fn decoders() -> Vec<Decoder> {
         Answer::Description(Some(described)),
         Answer::Description(None),
         Answer::Entry(Some(raw(1))),
+        Answer::Tickets(vec![ticket(), ticket()]),
     ]
     .iter()
     .map(encoded)

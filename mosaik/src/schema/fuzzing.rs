@@ -85,8 +85,7 @@ fn tree(levels: usize) -> Tree {
 }
 
 pub(crate) fn decoders() -> Vec<Decoder> {
-    let datum = Decoder::new("schema/datum", again::<Everything>)
-        .sample(encoded(&everything()));
+    let datum = Decoder::new("schema/datum", again::<Everything>).sample(encoded(&everything()));
     let nested = Decoder::new("schema/nested-datum", again::<Tree>)
         .sample(encoded(&tree(3)))
         .sample(encoded(&tree(20)))

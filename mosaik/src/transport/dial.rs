@@ -81,7 +81,11 @@ impl Transport {
         }
         // Subscribed before the dial, so that a link that goes up meanwhile is not missed.
         let mut events = self.0.events.subscribe();
-        let attempt = self.dial_once(to.clone());
+        let attempt = async {
+            // Never closed.
+            let _turn = self.0.dial_turns.acquire().await;
+            self.dial_once(to.clone()).await
+        };
         match tokio::time::timeout_at(deadline, attempt).await {
             Ok(Err(DialError::Refused(CloseReason::Duplicate))) => {}
             Ok(outcome) => return outcome,

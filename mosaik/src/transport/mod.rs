@@ -14,7 +14,7 @@ use ::iroh::{EndpointAddr, SecretKey};
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use tokio::{
-    sync::{broadcast, watch},
+    sync::{Semaphore, broadcast, watch},
     time::timeout,
 };
 
@@ -69,6 +69,8 @@ use self::{
 
 /// Events that a slow listener may fall behind; it then looks at [`Transport::links`] again.
 const EVENTS_BACKLOG: usize = 1024;
+/// Dials to peers that are under way at once; more wait, as part of the time they may take.
+const MAX_DIALS: usize = 128;
 /// How long saying goodbye to all peers may take.
 const CLOSE_TIMEOUT: Duration = Duration::from_millis(500);
 
@@ -166,6 +168,8 @@ struct Inner {
     counts: Arc<Counts>,
     peers: Mutex<Peers>,
     dials: Mutex<HashMap<PeerId, dial::Dialling>>,
+    /// Whoever names peers that do not exist can make this node dial them, but not all at once.
+    dial_turns: Semaphore,
     hellos: watch::Sender<Hellos>,
     handlers: Mutex<HashMap<StreamKind, Handler>>,
     admission: OnceLock<Arc<dyn Admission>>,
@@ -199,6 +203,7 @@ impl Transport {
             counts: Arc::default(),
             peers: Mutex::default(),
             dials: Mutex::default(),
+            dial_turns: Semaphore::new(MAX_DIALS),
             hellos: watch::Sender::default(),
             handlers: Mutex::default(),
             admission: OnceLock::new(),

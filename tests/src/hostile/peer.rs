@@ -123,6 +123,7 @@ impl Attacker {
             address: self.endpoint.addr(),
             tags,
             streams,
+            tickets: Vec::new(),
         };
         let beat = wire::sign_beat(&self.key, &self.network, version, wire::now());
         wire::sign_entry(&self.key, &body, Some(beat))
@@ -144,11 +145,12 @@ impl Attacker {
         ensure!(matches!(verdict, None | Some(Verdict::Keep)), "not kept: {verdict:?}");
         let entry = self.entry(0);
         let digest = *blake3::hash(&entry.bytes).as_bytes();
-        let offer = Offer { version: self.version(), digest, known: None };
+        let offer = Offer { version: self.version(), digest, known: None, held: Vec::new() };
         let ours = verdict.is_none().then_some(Verdict::Keep);
         say(&mut send, &Hello::Offer(ours, wire::encode(&offer).into())).await?;
+        let bodies = wire::Bodies { entry: Some(entry), tickets: Vec::new() };
         let Hello::Offer(..) = hear(&mut recv).await? else { bail!("not an offer") };
-        say(&mut send, &Hello::Bodies(wire::encode(&Some(entry)).into())).await?;
+        say(&mut send, &Hello::Bodies(wire::encode(&bodies).into())).await?;
         let Hello::Bodies(_) = hear(&mut recv).await? else { bail!("not the bodies") };
         say(&mut send, &Hello::Admitted).await?;
         match hear(&mut recv).await? {

@@ -52,6 +52,15 @@ pub(super) struct Offer {
     pub(super) version: Version,
     pub(super) digest: [u8; 32],
     pub(super) known: Option<Version>,
+    /// Tickets that are here already.
+    pub(super) held: Vec<UniqueId>,
+}
+
+/// What comes after the offers: an entry, and tickets.
+#[derive(Debug, Serialize)]
+pub(super) struct Bodies {
+    pub(super) entry: Option<RawEntry>,
+    pub(super) tickets: Vec<(UniqueId, Bytes)>,
 }
 
 /// An entry before it is signed.
@@ -63,6 +72,8 @@ pub(super) struct Body {
     pub(super) address: EndpointAddr,
     pub(super) tags: Vec<UniqueId>,
     pub(super) streams: Vec<UniqueId>,
+    /// Id, class, size.
+    pub(super) tickets: Vec<(UniqueId, UniqueId, u64)>,
 }
 
 #[derive(Debug, Clone, Serialize)]
@@ -70,6 +81,8 @@ pub(super) struct RawEntry {
     pub(super) bytes: Bytes,
     pub(super) signature: Signature,
     pub(super) beat: Option<Beat>,
+    /// Class, data.
+    pub(super) tickets: Vec<(UniqueId, Bytes)>,
 }
 
 #[derive(Debug, Clone, Serialize)]
@@ -189,7 +202,7 @@ pub(super) fn sign_entry(key: &SecretKey, body: &Body, beat: Option<Beat>) -> Ra
     let bytes = encode(body);
     let digest = blake3::hash(&bytes);
     let signature = key.sign(&[b"mosaik discovery entry 1", &digest.as_bytes()[..]].concat());
-    RawEntry { bytes: bytes.into(), signature, beat }
+    RawEntry { bytes: bytes.into(), signature, beat, tickets: Vec::new() }
 }
 
 pub(super) fn sign_beat(key: &SecretKey, network: &UniqueId, version: Version, time: u64) -> Beat {

@@ -8,7 +8,9 @@ use tokio::time::timeout_at;
 use super::{Aim, garbage};
 use crate::hostile::{
     peer::{Attacker, hear, noise, say},
-    wire::{self, Beat, Body, Departure, Hello, Item, Offer, Page, RawEntry, Summary, Verdict},
+    wire::{
+        self, Beat, Bodies, Body, Departure, Hello, Item, Offer, Page, RawEntry, Summary, Verdict,
+    },
 };
 
 const HOUR: u64 = 3_600_000_000;
@@ -26,6 +28,7 @@ fn phantom(attacker: &Attacker, tags: usize) -> (SecretKey, RawEntry) {
         address: EndpointAddr::new(key.public()).with_ip_addr(([127, 0, 0, 1], 9).into()),
         tags,
         streams: vec![super::stream_id("open")],
+        tickets: Vec::new(),
     };
     let beat = wire::sign_beat(&key, &attacker.network, version, wire::now());
     let entry = wire::sign_entry(&key, &body, Some(beat));
@@ -44,6 +47,7 @@ fn lie(attacker: &Attacker, number: u64) -> Item {
         address: attacker.endpoint.addr(),
         tags: Vec::new(),
         streams: Vec::new(),
+        tickets: Vec::new(),
     };
     let network = &attacker.network;
     let beat = |version, time| wire::sign_beat(key, network, version, time);
@@ -90,16 +94,22 @@ pub(super) async fn bodies_garbage(aim: &Aim) -> u64 {
             1 => vec![1; 300_000],
             2 => return Ok(send.write_all(&garbage(number / 6)).await?),
             _ => {
-                let offer = Offer { version: attacker.version(), digest: [0; 32], known: None };
+                let version = attacker.version();
+                let offer = Offer { version, digest: [0; 32], known: None, held: Vec::new() };
                 wire::encode(&offer)
             }
         };
         say(&mut send, &Hello::Offer(ours, offer.into())).await?;
         let bodies = match number % 6 {
             3 => noise(500),
-            4 => wire::encode(&Some(phantom(&attacker, 0).1)),
+            4 => {
+                let entry = Some(phantom(&attacker, 0).1);
+                // Tickets that the entry does not name, beside an entry of somebody else.
+                let tickets = vec![(UniqueId::random(), noise(100_000).into()); 2];
+                wire::encode(&Bodies { entry, tickets })
+            }
             5 => vec![1; 320 * 1024],
-            _ => wire::encode(&None::<RawEntry>),
+            _ => wire::encode(&Bodies { entry: None, tickets: Vec::new() }),
         };
         say(&mut send, &Hello::Bodies(bodies.into())).await?;
         let _ = recv.read_to_end(1 << 20).await;
