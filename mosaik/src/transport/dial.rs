@@ -82,8 +82,10 @@ impl Transport {
         // Subscribed before the dial, so that a link that goes up meanwhile is not missed.
         let mut events = self.0.events.subscribe();
         let attempt = async {
-            // Never closed.
-            let _turn = self.0.dial_turns.acquire().await;
+            // Who begins has half of the time: when many wait, they must not all begin as theirs
+            // runs out. The semaphore is never closed.
+            let turn = timeout(limit / 2, self.0.dial_turns.acquire()).await;
+            let Ok(_turn) = turn else { return Err(DialError::TimedOut) };
             self.dial_once(to.clone()).await
         };
         match tokio::time::timeout_at(deadline, attempt).await {

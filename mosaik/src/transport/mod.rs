@@ -70,7 +70,7 @@ use self::{
 /// Events that a slow listener may fall behind; it then looks at [`Transport::links`] again.
 const EVENTS_BACKLOG: usize = 1024;
 /// Dials to peers that are under way at once; more wait, as part of the time they may take.
-const MAX_DIALS: usize = 128;
+const MAX_DIALS: usize = 32;
 /// How long saying goodbye to all peers may take.
 const CLOSE_TIMEOUT: Duration = Duration::from_millis(500);
 

@@ -49,8 +49,8 @@ fn main() -> anyhow::Result<()> {
             Command::Honest { network, ticket } => honest(&network, &ticket).await,
             Command::Attack { network, ticket, attack, seconds } => {
                 let span = Duration::from_secs_f64(seconds);
-                let tries = attack.run(&network, ticket.address().clone(), span).await;
-                println!("{tries}");
+                let (tries, entered) = attack.run(&network, ticket.address().clone(), span).await;
+                println!("{tries} {entered}");
                 Ok(())
             }
             Command::Campaign { .. } => Ok(()),

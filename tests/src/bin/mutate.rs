@@ -6,7 +6,9 @@
 //! A failure prints the command that runs the one decoder again with the same inputs.
 
 use std::{
+    fs,
     panic::{AssertUnwindSafe, catch_unwind},
+    path::{Path, PathBuf},
     process::ExitCode,
     time::{Duration, Instant},
 };
@@ -36,6 +38,9 @@ struct Arguments {
     /// Only decoders whose name contains this.
     #[arg(long, default_value = "")]
     only: String,
+    /// Writes the valid inputs to this directory, for a fuzzer to begin with, and does no more.
+    #[arg(long)]
+    samples: Option<PathBuf>,
 }
 
 #[derive(Debug, Default)]
@@ -48,6 +53,9 @@ struct Figures {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
+    if let Some(directory) = &arguments.samples {
+        return write_samples(directory, &arguments.only);
+    }
     let mut failed = false;
     for decoder in decoders().iter().filter(|decoder| decoder.name.contains(&arguments.only)) {
         let name = decoder.name;
@@ -69,6 +77,21 @@ fn main() -> ExitCode {
         }
     }
     if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+}
+
+fn write_samples(directory: &Path, only: &str) -> ExitCode {
+    for decoder in decoders().iter().filter(|decoder| decoder.name.contains(only)) {
+        for (number, sample) in decoder.samples.iter().enumerate() {
+            let path = directory.join(format!("{}-{number}", decoder.name.replace('/', "-")));
+            if let Err(error) =
+                fs::create_dir_all(directory).and_then(|()| fs::write(&path, sample))
+            {
+                eprintln!("{}: {error}", path.display());
+                return ExitCode::FAILURE;
+            }
+        }
+    }
+    ExitCode::SUCCESS
 }
 
 fn try_out(decoder: &Decoder, arguments: &Arguments) -> Result<Figures, String> {

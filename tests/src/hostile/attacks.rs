@@ -8,7 +8,7 @@ use iroh::{EndpointAddr, endpoint::VarInt};
 use mosaik::UniqueId;
 use tokio::time::{Instant, sleep, timeout_at};
 
-use super::peer::{Attacker, noise, say};
+use super::peer::{Attacker, entered, noise, say};
 use super::wire;
 
 mod discovery;
@@ -130,11 +130,25 @@ impl Aim {
 }
 
 impl Attack {
-    /// Attacks a node of a network for a while; says how often it tried.
-    pub async fn run(self, network: &str, target: EndpointAddr, span: Duration) -> u64 {
+    /// Whether the attackers must have been let in for this.
+    #[must_use]
+    pub const fn is_from_within(self) -> bool {
+        !matches!(
+            self,
+            Self::HelloGarbage
+                | Self::WrongMac
+                | Self::SilentConnections
+                | Self::SlowHello
+                | Self::BodiesGarbage
+        )
+    }
+
+    /// Attacks a node of a network for a while; says how often it tried, and how often attackers
+    /// of this process have been let in.
+    pub async fn run(self, network: &str, target: EndpointAddr, span: Duration) -> (u64, u64) {
         let aim = Aim { network: network.into(), target, until: Instant::now() + span };
         let attackers = (0..ATTACKERS).map(|number| self.attack(&aim, number));
-        join_all(attackers).await.into_iter().sum()
+        (join_all(attackers).await.into_iter().sum(), entered())
     }
 
     async fn attack(self, aim: &Aim, number: usize) -> u64 {

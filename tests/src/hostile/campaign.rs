@@ -40,6 +40,8 @@ pub struct Outcome {
     pub attack: Attack,
     /// How often the attackers tried.
     pub tries: u64,
+    /// How often they were let in.
+    pub entered: u64,
     /// Datums a second of the honest pair, before and during the attack.
     pub rates: [f64; 2],
     /// Cores that the attacked node and the attackers used.
@@ -66,9 +68,9 @@ impl fmt::Display for Outcome {
         write!(
             f,
             "figure: hostile/{attack} | quiet {quiet:.0}/s | attacked {attacked:.0}/s | ratio \
-             {ratio:.2} | goal {GOAL} | {verdict} | tries {tries} | cores: node {node:.2}, \
+             {ratio:.2} | goal {GOAL} | {verdict} | tries {tries}, let in {} | cores: node {node:.2}, \
              attackers {attackers:.2} | resident {} MiB",
-            self.resident_mib
+            self.entered, self.resident_mib
         )
     }
 }
@@ -213,11 +215,13 @@ impl Campaign {
         let (before, begun) = (cpu(self), Instant::now());
         let attacked = self.rate(scale.attack.mul_f64(0.6))?;
         let (after, elapsed) = (cpu(self), begun.elapsed().as_secs_f64());
-        let tries = attackers.line()?.parse()?;
+        let said = attackers.line()?;
+        let (tries, entered) = said.split_once(' ').context("two numbers")?;
         drop(attackers);
         let outcome = Outcome {
             attack,
-            tries,
+            tries: tries.parse()?,
+            entered: entered.parse()?,
             rates: [quiet, attacked],
             cores: [0, 1].map(|at| (after[at] - before[at]).max(0.0) / elapsed),
             resident_mib: self.node.status("VmRSS:")?,

@@ -1,6 +1,9 @@
 //! A peer made by hand: it knows the network's id, so it is let in, and then says what it likes.
 
-use std::time::Duration;
+use std::{
+    sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
+};
 
 use anyhow::{Context, bail, ensure};
 use iroh::{
@@ -16,6 +19,13 @@ use serde::de::DeserializeOwned;
 use tokio::time::timeout;
 
 use super::wire::{self, Body, Hello, Offer, Opening, RawEntry, Verdict};
+
+/// How often an attacker of this process was let in.
+static ENTERED: AtomicU64 = AtomicU64::new(0);
+
+pub(super) fn entered() -> u64 {
+    ENTERED.load(Ordering::Relaxed)
+}
 
 /// How long an attacker waits for an answer.
 const PATIENCE: Duration = Duration::from_secs(8);
@@ -111,7 +121,10 @@ impl Attacker {
 
     /// An entry of its own, with a fresh sign of life.
     pub(super) fn entry(&self, tags: usize) -> RawEntry {
-        let version = self.version();
+        self.entry_at(self.version(), tags)
+    }
+
+    fn entry_at(&self, version: wire::Version, tags: usize) -> RawEntry {
         let mut tags: Vec<_> = (0..tags).map(|_| UniqueId::random()).collect();
         tags.sort_unstable();
         let mut streams = self.streams.clone();
@@ -135,7 +148,10 @@ impl Attacker {
     /// When the node does not let it in.
     pub async fn enter(&self) -> anyhow::Result<Session> {
         let conn = self.dial(wire::CONTROL).await?;
-        timeout(PATIENCE, self.greet(conn)).await.context("the hello took too long")?
+        let entered = timeout(PATIENCE, self.greet(conn)).await;
+        let session = entered.context("the hello took too long")??;
+        ENTERED.fetch_add(1, Ordering::Relaxed);
+        Ok(session)
     }
 
     async fn greet(&self, conn: Connection) -> anyhow::Result<Session> {
@@ -143,9 +159,10 @@ impl Attacker {
         say(&mut send, &Hello::Opening(self.opening(&conn)?, None)).await?;
         let Hello::Opening(_, verdict) = hear(&mut recv).await? else { bail!("not an opening") };
         ensure!(matches!(verdict, None | Some(Verdict::Keep)), "not kept: {verdict:?}");
-        let entry = self.entry(0);
+        let version = self.version();
+        let entry = self.entry_at(version, 0);
         let digest = *blake3::hash(&entry.bytes).as_bytes();
-        let offer = Offer { version: self.version(), digest, known: None, held: Vec::new() };
+        let offer = Offer { version, digest, known: None, held: Vec::new() };
         let ours = verdict.is_none().then_some(Verdict::Keep);
         say(&mut send, &Hello::Offer(ours, wire::encode(&offer).into())).await?;
         let bodies = wire::Bodies { entry: Some(entry), tickets: Vec::new() };

@@ -7,9 +7,9 @@ use crate::{
     id::NetworkId,
 };
 
-/// The most that the entries of a catalog take together, encoded; in memory it is about twice as
+/// The most that the entries of a catalog take together, encoded; in memory it is about three times as
 /// much.
-const MAX_BYTES: usize = 32 * 1024 * 1024;
+const MAX_BYTES: usize = 24 * 1024 * 1024;
 /// Each peer adds so much to the interval of announcements, in microseconds: however large the
 /// network, each node hears 20 signs of life in a second.
 const INTERVAL_PER_PEER: u64 = 50_000;
