@@ -4,8 +4,6 @@ use std::fmt::{self, Debug, Display, Formatter};
 
 use iroh::{EndpointAddr, TransportAddr};
 
-use crate::ticket::Ticket;
-
 /// Prints the beginning of something long: the first 5 bytes as ten hexadecimal digits.
 ///
 /// ```
@@ -34,12 +32,6 @@ impl<T: AsRef<[u8]>> Display for Short<T> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let bytes = self.0.as_ref();
         write_hex(f, &bytes[..bytes.len().min(5)])
-    }
-}
-
-impl Debug for Short<&Ticket> {
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        write!(f, "Ticket({})", self.0)
     }
 }
 

@@ -6,7 +6,11 @@ use bytes::Bytes;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::{clock, fmt::ShortFmtExt, id::UniqueId};
+use crate::{
+    clock,
+    fmt::{Short, ShortFmtExt},
+    id::UniqueId,
+};
 
 /// The kind of a ticket: a validator looks at tickets of its own class only.
 pub type TicketClass = UniqueId;
@@ -75,6 +79,12 @@ impl fmt::Display for Ticket {
 }
 
 /// Without the data, which may be long and is nothing for a log.
+impl fmt::Debug for Short<&Ticket> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Ticket({})", self.0)
+    }
+}
+
 impl fmt::Debug for Ticket {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Ticket")

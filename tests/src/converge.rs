@@ -11,7 +11,7 @@ use mosaik::{
 use tokio::time::sleep;
 
 /// How long nodes that know each other are watched.
-const STEADY: Duration = Duration::from_secs(300);
+const STEADY: Duration = Duration::from_secs(60);
 /// The nodes all others are told of: the first of them.
 const ENTRANCES: usize = 2;
 
