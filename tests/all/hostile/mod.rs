@@ -19,6 +19,7 @@ async fn attacker(node: &Network, name: &str) -> Attacker {
 /// Nothing is lost, nothing panics, and the memory of the attacked node is bounded; how much of
 /// its rate the honest pair keeps is printed.
 #[test]
+#[ignore = "its attackers need a machine of their own: `cargo test --test all hostile -- --ignored`"]
 fn no_attack_keeps_honest_peers_from_exchanging_data() {
     let scale = Scale { quiet: Duration::from_millis(200), attack: Duration::from_millis(1000) };
     let mut campaign = Campaign::start(PathBuf::from(env!("CARGO_BIN_EXE_hostile"))).unwrap();
