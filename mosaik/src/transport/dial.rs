@@ -2,7 +2,7 @@
 
 use ::iroh::EndpointAddr;
 use tokio::{
-    sync::watch,
+    sync::{broadcast, watch},
     time::{Instant, timeout},
 };
 
@@ -40,6 +40,17 @@ impl Transport {
         if let Some(link) = self.link(&to.id) {
             return Ok(link);
         }
+        let mut events = self.0.events.subscribe();
+        let peer = to.id;
+        tokio::select! {
+            biased;
+            outcome = self.dialled(to) => outcome,
+            // The peer dialled us, and perhaps it can do that only: nobody waits for our dial then.
+            link = self.link_up(&peer, &mut events) => Ok(link),
+        }
+    }
+
+    async fn dialled(&self, to: EndpointAddr) -> Result<Link, DialError> {
         let (dialling, ours) = self.dialling(&to);
         let outcome = match outcome_of(dialling).await {
             // That dial may have gone to other addresses than ours.
@@ -94,23 +105,24 @@ impl Transport {
             Err(_) => return Err(DialError::TimedOut),
         }
         // Another connection to this peer is being admitted, or is up already.
-        let other = async {
-            loop {
-                if let Some(link) = self.link(&to.id) {
-                    return link;
-                }
-                match events.recv().await {
-                    Ok(LinkEvent::Up(link)) if link.peer() == to.id => return link,
-                    Err(tokio::sync::broadcast::error::RecvError::Closed) => {
-                        std::future::pending::<()>().await;
-                    }
-                    _ => {}
-                }
-            }
-        };
+        let other = self.link_up(&to.id, &mut events);
         match timeout(self.0.config.hello_timeout, other).await {
             Ok(link) => Ok(link),
             Err(_) => Err(DialError::Refused(CloseReason::Duplicate)),
+        }
+    }
+
+    /// Waits until a link to the peer is up.
+    async fn link_up(&self, peer: &PeerId, events: &mut broadcast::Receiver<LinkEvent>) -> Link {
+        loop {
+            if let Some(link) = self.link(peer) {
+                return link;
+            }
+            match events.recv().await {
+                Ok(LinkEvent::Up(link)) if link.peer() == *peer => return link,
+                Err(broadcast::error::RecvError::Closed) => std::future::pending().await,
+                _ => {}
+            }
         }
     }
 

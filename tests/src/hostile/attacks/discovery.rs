@@ -171,6 +171,7 @@ pub(super) async fn sync_phantoms(aim: &Aim) -> u64 {
     let Ok(attacker) = aim.attacker().await else { return 0 };
     // Keys are costly to make; these are enough to choose from.
     let ids: Vec<_> = (0..5000).map(|_| SecretKey::generate().public()).collect();
+    let mut named = 0;
     aim.again(async |_| {
         let session = attacker.enter().await?;
         let (mut send, mut recv) = session.open(wire::SYNC).await?;
@@ -183,6 +184,7 @@ pub(super) async fn sync_phantoms(aim: &Aim) -> u64 {
                     departed: false,
                 });
                 say(&mut send, &Page::Summary(summary.collect())).await?;
+                named += ids.len() as u64;
             }
         }
         say(&mut send, &Page::End).await?;
@@ -190,7 +192,8 @@ pub(super) async fn sync_phantoms(aim: &Aim) -> u64 {
         ensure!(wanted.is_err(), "it ends only when the node has had enough");
         Ok(())
     })
-    .await
+    .await;
+    named
 }
 
 pub(super) async fn gossip_lies(aim: &Aim) -> u64 {
