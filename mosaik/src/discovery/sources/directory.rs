@@ -41,8 +41,11 @@ const MAX_FILE_BYTES: usize = MAX_ENTRY_BYTES + MAX_TICKETS_BYTES + 1024;
 const MAX_FILES: usize = 8192;
 /// How often a lock is tried that somebody holds for a moment, to see whether its owner lives.
 const LOCK_TRIES: usize = 5;
-/// How often the directory is made again that somebody removes.
-const OPEN_TRIES: usize = 16;
+/// How often the directory is made again that somebody removes: where nodes come and go without a
+/// pause, every second try may be in vain.
+const OPEN_TRIES: usize = 128;
+/// After so many tries in vain, a pause of a millisecond is made before each.
+const OPEN_TRIES_AT_ONCE: usize = 16;
 
 const PRIVATE_DIRECTORY: Mode = Mode::RWXU;
 const PRIVATE_FILE: Mode = Mode::RUSR.union(Mode::WUSR);
@@ -77,10 +80,13 @@ impl LocalDirectory {
         let path = base.join(&name);
         let directory = open_private(&parent, Path::new(&name))?;
         let mut this = Self { path, name, parent, directory, me, lock: None };
-        for _ in 0..OPEN_TRIES {
+        for attempt in 0..OPEN_TRIES {
             match this.take_own_lock() {
                 // The last node in it has left just now and taken the directory along.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                    if attempt >= OPEN_TRIES_AT_ONCE {
+                        thread::sleep(Duration::from_millis(1));
+                    }
                     this.directory = open_private(&this.parent, Path::new(&this.name))?;
                 }
                 lock => {
