@@ -16,9 +16,9 @@ use super::{
     config::ProducerConfig,
     groups::Sending,
     outlet::{Outlet, Outlets},
+    place::Request,
     ring::{CursorId, Position, Progress, Start, Taken},
     undelivered::Undelivered,
-    worker::Request,
 };
 use crate::{
     id::UniqueId,
@@ -333,6 +333,11 @@ impl Core {
     /// Whether there is anything that the subscriber has not taken, and that is not held back.
     pub(super) fn has_more(&self, cursor: CursorId) -> bool {
         self.lock().sending.has_more(cursor)
+    }
+
+    /// Whether nothing follows for the subscriber, now that nothing more is sent.
+    pub(super) fn is_drained(&self, cursor: CursorId) -> bool {
+        self.lock().sending.is_drained(cursor)
     }
 
     /// A new subscriber: from the returned position on it gets everything, or its part as a member

@@ -164,6 +164,11 @@ impl Group {
         self.members.iter().any(|member| member.id == id && member.unsent > 0)
     }
 
+    /// Whether there is something that no member has room for.
+    pub(super) fn has_pending(&self) -> bool {
+        !self.pending.is_empty()
+    }
+
     /// Whether any other member was.
     pub(super) fn others_have_more(&self, id: CursorId) -> bool {
         self.members.iter().any(|member| member.id != id && member.unsent > 0)

@@ -115,6 +115,13 @@ impl Sending {
         group.has_more(id) || (group.room().frames > 0 && ring.has_more(cursor))
     }
 
+    /// Whether nothing follows for the subscriber if nothing more is sent. What waits for a group
+    /// until its members have room is for any of them.
+    pub(super) fn is_drained(&mut self, id: CursorId) -> bool {
+        let Some((ring, cursor, group)) = self.group(id) else { return !self.ring.has_more(id) };
+        !group.has_more(id) && !group.has_pending() && !ring.has_more(cursor)
+    }
+
     pub(super) fn progress(&mut self, id: CursorId) -> Option<Progress> {
         match self.group(id) {
             Some((_, _, group)) => group.progress(id),

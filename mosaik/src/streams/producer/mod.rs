@@ -7,6 +7,7 @@ mod error;
 mod group;
 mod groups;
 mod outlet;
+mod place;
 mod ring;
 mod slow;
 mod stall;
@@ -70,7 +71,7 @@ thread_local! {
 /// The sending end of a stream: everything sent goes to every consumer that is subscribed.
 ///
 /// Clones share the stream; it ends, and is no longer announced, with the last of them. What was
-/// sent before still reaches the consumers.
+/// sent before still reaches the consumers that go on taking it.
 ///
 /// # Backpressure
 /// A send waits while the producer is offline (by default: nobody is subscribed) and while the
@@ -79,8 +80,10 @@ thread_local! {
 ///
 /// # As a [`Sink`]
 /// `feed` gathers datums, `flush` waits until they have been handed to the transport for every
-/// consumer, and so does `close`. [`Producer::send`] needs no `mut` and no import, and does not
-/// wait for that: the stream goes on with the datum by itself.
+/// consumer that the producer waits for, and so does `close`. What is gathered for a consumer that
+/// has not confirmed the last 128 writes, less than 16 KiB, is not waited for. [`Producer::send`]
+/// needs no `mut` and no import, and does not wait for that: the stream goes on with the datum by
+/// itself.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
@@ -248,7 +251,7 @@ impl<D> Producer<D> {
     }
 
     /// Sends a datum as [`send`](Producer::send) does, but waits at most so long: not at all if the
-    /// time is zero. The way out of a cycle of nodes that wait for each other.
+    /// time is zero, for ever if it is `Duration::MAX`. The way out of a cycle of nodes that wait for each other.
     ///
     /// # Errors
     /// Those of [`try_send`](Producer::try_send): after the time, [`SendError::Offline`] or

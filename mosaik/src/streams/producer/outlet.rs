@@ -156,7 +156,9 @@ impl Outlet {
                     cx.waker().wake_by_ref();
                     return Poll::Pending;
                 }
-                Progress::Drained if to_the_end => return Poll::Ready(Ok(())),
+                Progress::Drained if to_the_end && core.is_drained(self.cursor) => {
+                    return Poll::Ready(Ok(()));
+                }
                 Progress::Drained if self.fall_idle(core) => return Poll::Pending,
                 Progress::Drained => {}
             }

@@ -11,9 +11,9 @@ use super::{
     OnLag,
     core::Core,
     outlet::{Outlet, Undriven},
+    place::{Attached, Denied, Place, Request},
     ring::Position,
     stall::Stall,
-    worker::{Attached, Denied, Place, Request},
 };
 use crate::{
     discovery::PeerInfo,

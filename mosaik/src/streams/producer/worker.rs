@@ -11,7 +11,8 @@ use super::{
     OnLag, ProducerConfig, after,
     core::Core,
     outlet::Outlet,
-    ring::{CursorId, Position, Start},
+    place::{Attached, Denied, Held, Kept, Key, Place, Request},
+    ring::Start,
     slow::Slow,
 };
 use crate::{
@@ -31,81 +32,8 @@ const MAX_WAITING: usize = 1024;
 /// Places that the consumers of one peer have at a producer, with those that are kept for them.
 const MAX_PLACES: usize = 64;
 
-/// What the subscribers' tasks ask of the worker.
-#[derive(Debug)]
-pub(super) enum Request {
-    /// A peer wants to subscribe.
-    Join { peer: PeerInfo, request: Subscribe, reply: oneshot::Sender<Result<Place, Denied>> },
-    /// The way for the data is open: from now on the subscriber gets everything.
-    Attach { place: u64, stream: SendStream, reply: oneshot::Sender<Attached> },
-    /// The place is free again. If the connection broke, the consumer may come back; if it was too
-    /// slow, nobody waits for it then.
-    Leave { place: u64, broken: bool, too_slow: bool },
-}
-
-/// A subscriber's way for its data, and the first frame on it.
-#[derive(Debug)]
-pub(super) struct Attached {
-    pub(super) outlet: Arc<Outlet>,
-    pub(super) from: Position,
-}
-
-/// A place among the consumers, given back when dropped.
-#[derive(Debug)]
-pub(super) struct Place {
-    pub(super) number: u64,
-    /// Why the producer ends the subscription, if it does.
-    pub(super) ended: oneshot::Receiver<CloseReason>,
-    /// The connection broke: the consumer may come back.
-    pub(super) broken: bool,
-    /// The producer has waited for the consumer in vain.
-    pub(super) too_slow: bool,
-    requests: mpsc::UnboundedSender<Request>,
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        // Without a worker there are no places.
-        let Self { number: place, broken, too_slow, .. } = *self;
-        let leave = Request::Leave { place, broken, too_slow };
-        let _ = self.requests.send(leave);
-    }
-}
-
-/// Tells consumers apart: the peer, and which of its consumers.
-type Key = (PeerId, u64);
-
-/// Whose frames are kept though nobody is connected, and until when.
-#[derive(Debug)]
-struct Held {
-    what: Kept,
-    until: Instant,
-}
-
-#[derive(Debug)]
-enum Kept {
-    /// The place of one consumer.
-    Place(Key, CursorId),
-    /// A group without members.
-    Group(UniqueId),
-}
-
-impl Kept {
-    fn end(&self, core: &Core) {
-        match self {
-            Self::Place(_, cursor) => core.leave(*cursor),
-            Self::Group(group) => core.end_empty_group(group),
-        }
-    }
-}
-
-/// No place, and why.
-#[derive(Debug)]
-pub(super) struct Denied {
-    pub(super) reason: CloseReason,
-    /// Resolves when the answer may be another, if that may come to pass.
-    pub(super) ask_again: Option<oneshot::Receiver<()>>,
-}
+#[cfg(test)]
+mod tests;
 
 #[derive(Debug)]
 struct Member {

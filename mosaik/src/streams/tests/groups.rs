@@ -187,3 +187,19 @@ async fn eight_and_sixty_four_consumers_get_everything() {
         }
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_was_sent_before_the_producer_was_dropped_reaches_a_busy_group() {
+    let n = nodes(2).await;
+    let producer = n[0].streams().produce::<u64>();
+    let mut member = worker(&n[1]);
+    soon(producer.when().subscribed()).await;
+    for i in 0..1000 {
+        producer.send(i).await.unwrap();
+    }
+    drop(producer);
+    sleep(Duration::from_secs(2)).await;
+    for i in 0..1000 {
+        assert_eq!(soon(member.recv()).await, Some(i));
+    }
+}

@@ -29,7 +29,7 @@ use crate::{
 };
 
 /// Nodes that know each other, on a network of their own.
-async fn nodes(count: u8) -> Vec<Network> {
+pub(in crate::streams) async fn nodes(count: u8) -> Vec<Network> {
     let net = SimNet::new(u64::from(count), SimConfig::default());
     let clock = Clock::starting_at("2026-01-01T00:00:00Z".parse().unwrap());
     let mut nodes = Vec::new();
@@ -57,7 +57,7 @@ async fn soon<T>(future: impl Future<Output = T>) -> T {
 }
 
 /// Waits until a condition holds.
-async fn until(condition: impl Fn() -> bool) {
+pub(in crate::streams) async fn until(condition: impl Fn() -> bool) {
     soon(async {
         while !condition() {
             sleep(Duration::from_millis(10)).await;

@@ -1,0 +1,82 @@
+//! The worker by itself, beside nodes that know each other.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use tokio::{sync::oneshot::error::TryRecvError, time::sleep};
+
+use super::*;
+use crate::{
+    discovery::PeerEntry,
+    id::UniqueId,
+    streams::{
+        criteria::Criteria,
+        protocol::VERSION,
+        tests::{nodes, until},
+    },
+    ticket::{Ticket, TicketClass},
+    tickets::{InvalidTicket, TicketValidator},
+};
+
+/// Passes tickets that hold the date of their expiry.
+#[derive(Debug)]
+struct Dated;
+
+impl TicketValidator for Dated {
+    fn class(&self) -> TicketClass {
+        "dated".into()
+    }
+
+    fn signature(&self) -> UniqueId {
+        self.class().derive("dated")
+    }
+
+    fn validate(&self, ticket: &[u8], _: &PeerEntry) -> Result<Expiration, InvalidTicket> {
+        let date = std::str::from_utf8(ticket).map_err(|_| InvalidTicket)?;
+        let date: DateTime<Utc> = date.parse().map_err(|_| InvalidTicket)?;
+        Ok(Expiration::At(date))
+    }
+}
+
+fn valid_until(date: DateTime<Utc>) -> Ticket {
+    Ticket::new("dated".into(), date.to_rfc3339().into())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_ticket_that_was_renewed_is_seen_before_the_old_one_expires() {
+    let n = nodes(2).await;
+    let (discovery, peer) = (n[0].discovery(), n[1].local().id());
+    let now = discovery.date();
+    let knows = |ticket: &Ticket| {
+        let catalog = discovery.catalog();
+        discovery.want_tickets(peer);
+        catalog.get(&peer).is_some_and(|it| it.tickets().iter().any(|(_, known)| known == ticket))
+    };
+    let (old, new) = [20, 2000].map(|s| valid_until(now + Duration::from_secs(s))).into();
+    n[1].discovery().add_ticket(old.clone()).unwrap();
+    until(|| knows(&old)).await;
+
+    let mut config = ProducerConfig::new("stream".into(), *n[0].network_id());
+    config.ticket_validators.push(Arc::new(Dated));
+    let (requests, receiver) = mpsc::unbounded_channel();
+    let core = Arc::new(Core::new(config, 1, None, requests, None));
+    let mut worker = Worker::new(core, receiver, discovery.clone(), n[0].local().id());
+    let request = Subscribe {
+        version: VERSION,
+        stream: "stream".into(),
+        fingerprint: None,
+        criteria: Criteria::default(),
+        slot: 1,
+        consumer: 1,
+        from: From::Retained,
+        group: None,
+    };
+    let info = PeerInfo::new(discovery.catalog().get(&peer).unwrap().clone(), None);
+    let mut place = worker.join(info, request).unwrap();
+    n[1].discovery().replace_ticket(new.clone()).unwrap();
+    until(|| knows(&new)).await;
+    sleep(Duration::from_secs(25)).await;
+    // Both are ready: which comes first is left to chance.
+    worker.expire();
+    assert_eq!(place.ended.try_recv(), Err(TryRecvError::Empty));
+}
