@@ -1,7 +1,7 @@
 //! With whom catalogs are to be compared, and when.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeMap, BTreeSet},
     time::Duration,
 };
 
@@ -23,11 +23,11 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// The syncs that are due and under way; one at a time with each peer.
 #[derive(Debug, Default)]
 pub(super) struct Syncs {
-    due: HashMap<PeerId, Instant>,
+    due: BTreeMap<PeerId, Instant>,
     /// Begun by this node.
-    under_way: HashSet<PeerId>,
+    under_way: BTreeSet<PeerId>,
     /// When the last sync with a peer ended, if that was a moment ago.
-    ended: HashMap<PeerId, Instant>,
+    ended: BTreeMap<PeerId, Instant>,
 }
 
 impl Syncs {
@@ -60,7 +60,7 @@ impl Syncs {
     fn begin(&mut self, now: Instant) -> Vec<PeerId> {
         self.ended.retain(|_, last| *last + PAUSE > now);
         let is_due = |peer: &PeerId, at: &mut Instant| *at <= now && !self.under_way.contains(peer);
-        let due: Vec<_> = self.due.extract_if(is_due).map(|(peer, _)| peer).collect();
+        let due: Vec<_> = self.due.extract_if(.., is_due).map(|(peer, _)| peer).collect();
         self.under_way.extend(&due);
         due
     }
@@ -102,6 +102,17 @@ mod tests {
     use iroh::SecretKey;
 
     use super::*;
+
+    #[test]
+    fn those_that_are_due_at_once_begin_in_the_same_order_every_time() {
+        let now = Instant::now();
+        let mut syncs = Syncs::default();
+        let mut peers: Vec<_> =
+            (0..20).map(|seed| SecretKey::from_bytes(&[seed; 32]).public()).collect();
+        peers.iter().for_each(|peer| syncs.want(*peer, now));
+        peers.sort();
+        assert_eq!(syncs.begin(now), peers);
+    }
 
     #[test]
     fn one_sync_at_a_time_with_each_peer_and_not_too_often() {

@@ -13,7 +13,7 @@ use std::{
     fmt,
     future::poll_fn,
     pin::Pin,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
     task::{Context, Poll, Waker},
 };
 
@@ -81,7 +81,7 @@ struct Core {
     meter: Arc<ConsumerMeter>,
     roster: Roster,
     when: When,
-    channels: Channels,
+    channels: Arc<Channels>,
     refusals: Mutex<Refusals>,
 }
 
@@ -101,7 +101,7 @@ impl Core {
             meter,
             roster,
             when,
-            channels: Channels::default(),
+            channels: Arc::default(),
             refusals: Mutex::default(),
         }
     }
@@ -164,6 +164,11 @@ impl<D> Consumer<D> {
     #[must_use]
     pub fn stream_id(&self) -> &StreamId {
         &self.core.config.stream_id
+    }
+
+    /// Where its channels can be seen without keeping it.
+    pub(super) fn channels(&self) -> Weak<Channels> {
+        Arc::downgrade(&self.core.channels)
     }
 
     /// What can be waited for.
