@@ -15,6 +15,7 @@ use tokio::time::{Instant, sleep, timeout};
 mod clocks;
 mod healing;
 mod questions;
+mod sources;
 mod twins;
 
 use super::*;

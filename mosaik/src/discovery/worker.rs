@@ -1,18 +1,14 @@
 //! The task that owns a node's place in the gossip: it drives the protocol value, announces,
 //! syncs, heals and purges.
 
+mod candidates;
 mod fetches;
 mod notices;
 mod syncs;
 mod tickets;
 mod upkeep;
 
-use std::{
-    collections::{BTreeMap, BTreeSet, HashSet},
-    pin::pin,
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeSet, pin::pin, sync::Arc, time::Duration};
 
 use iroh::EndpointAddr;
 use tokio::{
@@ -49,8 +45,10 @@ const SYNC_TURN: Duration = Duration::from_millis(500);
 /// whoever lacks it fetches it.
 const GOSSIPED_ENTRY_BYTES: usize = 3 * 1024;
 
+pub(super) use candidates::SourceName;
 pub(super) use syncs::answer_sync;
 
+use candidates::Candidates;
 use fetches::Fetches;
 use syncs::Syncs;
 use tickets::{OwnTickets, TicketFetches};
@@ -62,8 +60,8 @@ pub(super) enum Command {
     /// Ask a connected peer to become a neighbour.
     Join(PeerId),
     /// A source found an address.
-    Found(EndpointAddr),
-    /// A peer that a source had found was not reached.
+    Found(SourceName, EndpointAddr),
+    /// A peer that was contacted was not reached.
     Unreachable(PeerId),
     /// A sync that this node began is over; it brought news of these peers.
     Synced(PeerId, Learned),
@@ -103,9 +101,7 @@ pub(super) struct Worker {
     tickets: TicketFetches,
     own_tickets: OwnTickets,
     purged: Purged,
-    /// Whom a source has named, and where.
-    candidates: BTreeMap<PeerId, EndpointAddr>,
-    contacting: HashSet<PeerId>,
+    candidates: Candidates,
 }
 
 impl Worker {
@@ -133,8 +129,7 @@ impl Worker {
             tickets: TicketFetches::default(),
             own_tickets: OwnTickets::default(),
             purged: Purged::default(),
-            candidates: BTreeMap::new(),
-            contacting: HashSet::new(),
+            candidates: Candidates::default(),
             shared,
             reach,
             random,
@@ -184,15 +179,14 @@ impl Worker {
         let now = Instant::now();
         match command {
             Command::Join(peer) => {
-                self.contacting.remove(&peer);
+                self.candidates.reached(&peer);
                 self.overlay.join([peer], now);
             }
-            Command::Found(address) => self.found(address),
+            Command::Found(source, address) => self.found(source, address),
             Command::Unreachable(peer) => {
-                self.contacting.remove(&peer);
+                self.candidates.failed(&peer);
                 if self.overlay.neighbors().is_empty() {
-                    self.candidates.remove(&peer);
-                    self.contact_candidate();
+                    self.contact_candidates();
                 }
             }
             Command::Synced(peer, learned) => {
@@ -324,6 +318,10 @@ impl Worker {
             let catalog = self.shared.catalog();
             let peers = self.random_peers(&catalog, 1, |peer| is_steady || is_at_hand(peer));
             peers.into_iter().for_each(|peer| self.syncs.want(peer, now));
+            // Nobody here may know of the part of the network that it belongs to.
+            if is_steady {
+                self.contact_candidates();
+            }
         }
         self.start_syncs(now);
         self.start_ticket_fetches(now);
