@@ -84,7 +84,7 @@ use reach::{AddressBook, Reach};
 use rtt::Probes;
 use shared::Shared;
 use sources::{BootstrapSource, LocalDirectory, LocalSource, Source};
-use worker::{Command, Inputs, Worker};
+use worker::{Command, Inputs, Turns, Worker};
 
 /// Commands that may wait for the worker.
 const COMMANDS_BACKLOG: usize = 256;
@@ -215,7 +215,8 @@ impl Discovery {
     /// sides hold each other and all that either knew. With a peer of another network nothing is
     /// exchanged, and that is no error.
     ///
-    /// Begins at once and goes on when the future is dropped. Bounded to about a minute.
+    /// Begins at once and goes on when the future is dropped. Bounded to about a minute. A peer
+    /// answers a few in a row at once, then about one in a second.
     ///
     /// # Errors
     /// [`Error::Unreachable`], [`Error::Interrupted`] or [`Error::Timeout`] by how far it came,
@@ -425,9 +426,10 @@ fn serve(reach: &Reach, inbound: mpsc::Sender<neighbors::Inbound>) {
         neighbors::read(link, send, recv, inbound.clone())
     });
     let (shared, commands) = (reach.shared().clone(), reach.commands.clone());
+    let turns = Arc::new(Turns::new());
     reach.transport.serve(StreamKind::Sync, move |link, send, recv| {
-        let (shared, commands) = (shared.clone(), commands.clone());
-        async move { worker::answer_sync(&shared, &commands, link, send, recv).await }
+        let (shared, commands, turns) = (shared.clone(), commands.clone(), turns.clone());
+        async move { worker::answer_sync(&shared, &turns, &commands, link, send, recv).await }
     });
     let shared = reach.shared().clone();
     reach.transport.serve(StreamKind::Ask, move |link, send, recv| {

@@ -16,6 +16,7 @@ mod clocks;
 mod healing;
 mod questions;
 mod sources;
+mod syncs;
 mod twins;
 
 use super::*;

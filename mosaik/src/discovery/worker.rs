@@ -6,6 +6,7 @@ mod fetches;
 mod notices;
 mod syncs;
 mod tickets;
+mod turns;
 mod upkeep;
 
 use std::{collections::BTreeSet, pin::pin, sync::Arc, time::Duration};
@@ -47,6 +48,7 @@ const GOSSIPED_ENTRY_BYTES: usize = 3 * 1024;
 
 pub(super) use candidates::SourceName;
 pub(super) use syncs::answer_sync;
+pub(super) use turns::Turns;
 
 use candidates::Candidates;
 use fetches::Fetches;

@@ -93,9 +93,10 @@ impl State {
         Some(Summary { peer: *peer, version, beat, departed })
     }
 
-    /// What the other side lacks, and what it knows better, by its summary. `other` is told about
-    /// itself only what it may not have said: somebody else may have its key.
-    pub(crate) fn compare(&self, other: &PeerId, theirs: &[Summary]) -> (Vec<SyncItem>, Vec<Want>) {
+    /// What the other side lacks, as wishes that it would have, and what it knows better, by its
+    /// summary. `other` is told about itself only what it may not have said: somebody else may have
+    /// its key.
+    pub(crate) fn compare(&self, other: &PeerId, theirs: &[Summary]) -> (Vec<Want>, Vec<Want>) {
         let by_peer: HashMap<&PeerId, &Summary> =
             theirs.iter().map(|summary| (&summary.peer, summary)).collect();
         let mine = self.summary();
@@ -106,9 +107,9 @@ impl State {
                 Some(theirs) => mine.tells_more_than(theirs),
                 None => mine.peer != *other,
             })
-            .filter_map(|mine| {
+            .map(|mine| {
                 let version = by_peer.get(&mine.peer).and_then(|theirs| theirs.entry_version());
-                self.item(&Want { peer: mine.peer, version })
+                Want { peer: mine.peer, version }
             })
             .collect();
         let mine: HashMap<&PeerId, &Summary> =
@@ -209,8 +210,8 @@ mod tests {
         println!("the summary of 10,000 peers takes {bytes} bytes");
         assert!(bytes < 1_000_000, "{bytes}");
         let other = SecretKey::from_bytes(&[1; 32]).public();
-        let (items, wants) = state.compare(&other, &summary);
-        assert!(items.is_empty() && wants.is_empty(), "equal catalogs tell each other nothing");
+        let (lacking, wants) = state.compare(&other, &summary);
+        assert!(lacking.is_empty() && wants.is_empty(), "equal catalogs tell each other nothing");
     }
 
     #[test]

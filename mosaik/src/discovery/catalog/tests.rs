@@ -85,7 +85,8 @@ fn merged(inputs: impl IntoIterator<Item = Input>) -> State {
 
 /// Brings two catalogs up to date with each other, as a sync does.
 fn sync(a: &mut State, b: &mut State) {
-    let (to_a, wanted_by_b) = b.compare(a.local().id(), &a.summary());
+    let (lacking_at_a, wanted_by_b) = b.compare(a.local().id(), &a.summary());
+    let to_a: Vec<_> = lacking_at_a.iter().filter_map(|want| b.item(want)).collect();
     let to_b: Vec<_> = wanted_by_b.iter().filter_map(|want| a.item(want)).collect();
     for (state, items) in [(a, to_a), (b, to_b)] {
         for item in items {
@@ -345,8 +346,8 @@ fn equal_catalogs_have_nothing_to_tell() {
     sync(&mut a, &mut b);
     assert_eq!(b.catalog().peers_count(), 10);
     assert!(b.catalog().get(&id(3)).is_none(), "the departure was told");
-    let (items, wants) = b.compare(&id(100), &a.summary());
-    assert!(items.is_empty() && wants.is_empty());
+    let (lacking, wants) = b.compare(&id(100), &a.summary());
+    assert!(lacking.is_empty() && wants.is_empty());
 }
 
 #[tokio::test]

@@ -8,17 +8,17 @@ use std::{
 use iroh::EndpointAddr;
 use tokio::{sync::mpsc, time::Instant};
 
-use super::{Command, Worker};
+use super::{Command, Turns, Worker};
 use crate::{
-    discovery::{shared::Shared, sync},
+    discovery::{refusal::Refusal, shared::Shared, sync},
     id::PeerId,
-    transport::{Link, RecvStream, SendStream},
+    transport::{CloseReason, Link, RecvStream, SendStream},
 };
 
 /// How often, on average, catalogs are compared with a random peer.
 pub(super) const INTERVAL: Duration = Duration::from_secs(30);
 /// Two syncs with the same peer are at least this far apart.
-const PAUSE: Duration = Duration::from_secs(1);
+pub(super) const PAUSE: Duration = Duration::from_secs(1);
 
 /// The syncs that are due and under way; one at a time with each peer.
 #[derive(Debug, Default)]
@@ -80,15 +80,25 @@ impl Worker {
     }
 }
 
-/// Answers a sync that a peer began, and tells the worker.
+/// Answers a sync that a peer began, when it is its turn, and tells the worker.
 pub(in crate::discovery) async fn answer_sync(
     shared: &Shared,
+    turns: &Turns,
     commands: &mpsc::Sender<Command>,
     link: Link,
-    send: SendStream,
+    mut send: SendStream,
     recv: RecvStream,
 ) {
     let peer = link.peer();
+    let turn = tokio::select! {
+        turn = turns.turn(peer) => turn,
+        _ = link.closed() => return,
+    };
+    let Some(_turn) = turn else {
+        shared.refusals().count(Refusal::Flooded);
+        send.reset(CloseReason::NoCapacity);
+        return;
+    };
     match sync::accept(shared, &link, send, recv).await {
         Ok(learned) => {
             let _ = commands.send(Command::SyncedBy(peer, learned)).await;
