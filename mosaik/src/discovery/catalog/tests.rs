@@ -350,6 +350,43 @@ fn equal_catalogs_have_nothing_to_tell() {
     assert!(lacking.is_empty() && wants.is_empty());
 }
 
+#[test]
+fn a_newcomer_takes_in_all_of_a_network_whose_signs_of_life_are_rare() {
+    let rules = || {
+        let rules = Rules::new(network(), Duration::from_secs(3), DRIFT);
+        rules.with_announce_interval(Duration::from_secs(1))
+    };
+    let state = |seed| {
+        let now = version(100 * SECOND, 100 * SECOND);
+        State::new(rules(), entry_of(seed, now).sign(&key(seed)).unwrap())
+    };
+    let mut large = state(100);
+    for number in 0..1000_u64 {
+        let mut bytes = [200; 32];
+        bytes[..8].copy_from_slice(&number.to_le_bytes());
+        let key = SecretKey::from_bytes(&bytes);
+        let entry = PeerEntry::starting(network(), key.public().into(), version(0, 0));
+        // Each told that it lives in the last 50 s: that is how often a thousand do.
+        let time = NOW - number * 50_000;
+        let beat = Beat::sign(&key, &tag(), version(0, 0), time, Duration::from_secs(50));
+        let entry = Input::Entry(entry.sign(&key).unwrap().with_beat(Some(beat)));
+        assert_eq!(merge(&mut large, entry), Ok(Merged::New), "{number}");
+    }
+    let take = |newcomer: &mut State, wants: Vec<Want>| {
+        for want in wants {
+            let Some(SyncItem::Entry(raw)) = large.item(&want) else { unreachable!() };
+            let entry = Input::Entry(raw.verify(&tag(), |_| None).unwrap());
+            assert_eq!(merge(newcomer, entry), Ok(Merged::New));
+        }
+        newcomer.catalog().peers_count()
+    };
+    let (mut begins, mut answers) = (state(101), state(102));
+    let (lacking, _) = large.compare(begins.local().id(), &begins.summary());
+    assert_eq!(take(&mut begins, lacking), 1001);
+    let (_, wants) = answers.compare(large.local().id(), &large.summary());
+    assert_eq!(take(&mut answers, wants), 1001);
+}
+
 #[tokio::test]
 async fn subscribers_of_a_stream_hear_of_its_producers_only() {
     let stream = StreamId::from("prices");
