@@ -91,8 +91,8 @@ impl Reach {
         let peer = to.id;
         let outcome = self.exchange(to).await;
         let (learned, outcome) = match outcome {
-            Ok(learned) => (learned, Ok(())),
-            Err(error) => (Vec::new(), Err(error)),
+            Ok(learned) => (Some(learned), Ok(())),
+            Err(error) => (None, Err(error)),
         };
         // When the worker is gone, the node is shutting down.
         let _ = self.commands.send(Command::Synced(peer, learned)).await;

@@ -65,8 +65,8 @@ pub(super) enum Command {
     Found(SourceName, EndpointAddr),
     /// A peer that was contacted was not reached.
     Unreachable(PeerId),
-    /// A sync that this node began is over; it brought news of these peers.
-    Synced(PeerId, Learned),
+    /// A sync that this node began is over; it brought news of these peers, or it failed.
+    Synced(PeerId, Option<Learned>),
     /// A peer began a sync, and it is over; it brought news of these peers.
     SyncedBy(PeerId, Learned),
     /// An attempt to get a peer's entry from a neighbour is over.
@@ -193,10 +193,14 @@ impl Worker {
             }
             Command::Synced(peer, learned) => {
                 self.syncs.ended(peer, now);
-                self.pass_on(&learned, now);
+                if let Some(learned) = learned {
+                    self.syncs.compared(peer, self.start_of(&peer), now);
+                    self.pass_on(&learned, now);
+                }
             }
             Command::SyncedBy(peer, learned) => {
                 self.syncs.ended_by(peer, now);
+                self.syncs.compared(peer, self.start_of(&peer), now);
                 self.pass_on(&learned, now);
             }
             Command::Fetched { peer, from, fetched } => self.fetched(peer, from, fetched),
@@ -241,8 +245,9 @@ impl Worker {
     fn link(&mut self, event: LinkEvent) {
         match event {
             LinkEvent::Up(link) => {
-                let at = Instant::now() + SYNC_DELAY + self.turn(&link.peer());
-                self.syncs.want(link.peer(), at);
+                let (peer, now) = (link.peer(), Instant::now());
+                let at = now + SYNC_DELAY + self.turn(&peer);
+                self.syncs.meet(peer, self.start_of(&peer), at, now);
                 self.compare_clocks(&link);
                 self.tell_tickets_to(link, Instant::now());
             }
@@ -253,6 +258,12 @@ impl Worker {
                 }
             }
         }
+    }
+
+    /// When the newest known run of a peer began.
+    fn start_of(&self, peer: &PeerId) -> Option<u64> {
+        let entry = self.shared.read(|state| state.record(peer))?;
+        Some(entry.update_version().start())
     }
 
     /// How much later this side begins what one of the two has to begin.
