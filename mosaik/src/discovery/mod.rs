@@ -42,7 +42,7 @@ mod tests;
 mod version;
 mod worker;
 
-use std::{fmt, sync::Arc};
+use std::{fmt, sync::Arc, time::Duration};
 
 use chrono::{DateTime, Utc};
 use futures::future::join_all;
@@ -90,6 +90,8 @@ use worker::{Command, Inputs, Turns, Worker};
 const COMMANDS_BACKLOG: usize = 256;
 /// Frames from all neighbours that may wait for the worker; their streams wait beyond that.
 const INBOUND_BACKLOG: usize = 256;
+/// The longest time for [`Discovery::dial`].
+const DIAL_TIME: Duration = Duration::from_secs(5);
 
 /// Who is out there, as seen by one node. Clones share it.
 ///
@@ -170,16 +172,19 @@ impl Discovery {
     /// becomes their neighbour. Nodes can be given by id alone if their addresses are known.
     ///
     /// Best effort: returns when each has been reached or has failed (after 5 s at most), without
-    /// saying which. Cancel safe.
+    /// saying which. An exchange that takes longer goes on. Cancel safe.
     pub async fn dial<V>(&self, nodes: impl IntoIterOrSingle<EndpointAddr, V>) {
         let dials = nodes.into_many().map(|node| {
-            let reach = self.reach.clone();
+            let this = self.clone();
             async move {
                 let peer = node.id;
-                let outcome = match reach.contact(node).await {
-                    Ok(link) => reach.sync_with(EndpointAddr::new(link.peer())).await,
-                    Err(source) => Err(Error::Unreachable { peer, source: source.into() }),
+                let dial = async {
+                    match this.reach.contact(node).await {
+                        Ok(link) => this.sync_with(link.peer()).await,
+                        Err(source) => Err(Error::Unreachable { peer, source: source.into() }),
+                    }
                 };
+                let outcome = timeout(DIAL_TIME, dial).await.unwrap_or(Err(Error::Timeout(peer)));
                 if let Err(error) = outcome {
                     tracing::debug!(%peer, %error, "dialling a peer failed");
                 }
