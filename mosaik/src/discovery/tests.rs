@@ -15,6 +15,8 @@ use tokio::time::{Instant, sleep, timeout};
 mod clocks;
 mod healing;
 mod questions;
+mod sources;
+mod syncs;
 mod twins;
 
 use super::*;
@@ -393,6 +395,20 @@ async fn dial_joins_two_networks_of_nodes() {
     fifth.discovery.dial(nodes[0].id()).await;
     nodes.extend([fifth, sixth]);
     converged(&nodes, SECOND).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn dial_returns_in_time_when_the_peer_does_not_answer_the_sync() {
+    let world = World::new(20);
+    let [a, b] = [1, 2].map(|seed| world.node(seed, Config::builder()));
+    b.transport.serve(StreamKind::Sync, |_, send, recv| async move {
+        let _streams = (send, recv);
+        std::future::pending().await
+    });
+    let begun = Instant::now();
+    a.discovery.dial(b.id()).await;
+    assert!(begun.elapsed() <= 5 * SECOND, "{:?}", begun.elapsed());
+    assert!(a.knows(&b), "the hello has told of it");
 }
 
 #[tokio::test(start_paused = true)]

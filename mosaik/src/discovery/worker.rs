@@ -1,18 +1,15 @@
 //! The task that owns a node's place in the gossip: it drives the protocol value, announces,
 //! syncs, heals and purges.
 
+mod candidates;
 mod fetches;
 mod notices;
 mod syncs;
 mod tickets;
+mod turns;
 mod upkeep;
 
-use std::{
-    collections::{BTreeMap, BTreeSet, HashSet},
-    pin::pin,
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeSet, pin::pin, sync::Arc, time::Duration};
 
 use iroh::EndpointAddr;
 use tokio::{
@@ -52,8 +49,11 @@ const GOSSIPED_ENTRY_BYTES: usize = 3 * 1024;
 /// Frames that are heard in one turn, beside the first.
 const INBOUND_AT_ONCE: usize = 31;
 
+pub(super) use candidates::SourceName;
 pub(super) use syncs::answer_sync;
+pub(super) use turns::Turns;
 
+use candidates::Candidates;
 use fetches::Fetches;
 use syncs::Syncs;
 use tickets::{OwnTickets, TicketFetches};
@@ -65,11 +65,11 @@ pub(super) enum Command {
     /// Ask a connected peer to become a neighbour.
     Join(PeerId),
     /// A source found an address.
-    Found(EndpointAddr),
-    /// A peer that a source had found was not reached.
+    Found(SourceName, EndpointAddr),
+    /// A peer that was contacted was not reached.
     Unreachable(PeerId),
-    /// A sync that this node began is over; it brought news of these peers.
-    Synced(PeerId, Learned),
+    /// A sync that this node began is over; it brought news of these peers, or it failed.
+    Synced(PeerId, Option<Learned>),
     /// A peer began a sync, and it is over; it brought news of these peers.
     SyncedBy(PeerId, Learned),
     /// An attempt to get a peer's entry from a neighbour is over.
@@ -106,9 +106,7 @@ pub(super) struct Worker {
     tickets: TicketFetches,
     own_tickets: OwnTickets,
     purged: Purged,
-    /// Whom a source has named, and where.
-    candidates: BTreeMap<PeerId, EndpointAddr>,
-    contacting: HashSet<PeerId>,
+    candidates: Candidates,
 }
 
 impl Worker {
@@ -136,8 +134,7 @@ impl Worker {
             tickets: TicketFetches::default(),
             own_tickets: OwnTickets::default(),
             purged: Purged::default(),
-            candidates: BTreeMap::new(),
-            contacting: HashSet::new(),
+            candidates: Candidates::default(),
             shared,
             reach,
             random,
@@ -195,23 +192,26 @@ impl Worker {
         let now = Instant::now();
         match command {
             Command::Join(peer) => {
-                self.contacting.remove(&peer);
+                self.candidates.reached(&peer);
                 self.overlay.join([peer], now);
             }
-            Command::Found(address) => self.found(address),
+            Command::Found(source, address) => self.found(source, address),
             Command::Unreachable(peer) => {
-                self.contacting.remove(&peer);
+                self.candidates.failed(&peer);
                 if self.overlay.neighbors().is_empty() {
-                    self.candidates.remove(&peer);
-                    self.contact_candidate();
+                    self.contact_candidates();
                 }
             }
             Command::Synced(peer, learned) => {
                 self.syncs.ended(peer, now);
-                self.pass_on(&learned, now);
+                if let Some(learned) = learned {
+                    self.syncs.compared(peer, self.start_of(&peer), now);
+                    self.pass_on(&learned, now);
+                }
             }
             Command::SyncedBy(peer, learned) => {
                 self.syncs.ended_by(peer, now);
+                self.syncs.compared(peer, self.start_of(&peer), now);
                 self.pass_on(&learned, now);
             }
             Command::Fetched { peer, from, fetched } => self.fetched(peer, from, fetched),
@@ -256,10 +256,10 @@ impl Worker {
     fn link(&mut self, event: LinkEvent) {
         match event {
             LinkEvent::Up(link) => {
-                let peer = link.peer();
+                let (peer, now) = (link.peer(), Instant::now());
                 self.shared.change(|state, _| state.set_met(&peer, true));
-                let at = Instant::now() + SYNC_DELAY + self.turn(&peer);
-                self.syncs.want(peer, at);
+                let at = now + SYNC_DELAY + self.turn(&peer);
+                self.syncs.meet(peer, self.start_of(&peer), at, now);
                 self.compare_clocks(&link);
                 self.tell_tickets_to(link, Instant::now());
             }
@@ -273,6 +273,12 @@ impl Worker {
                 }
             }
         }
+    }
+
+    /// When the newest known run of a peer began.
+    fn start_of(&self, peer: &PeerId) -> Option<u64> {
+        let entry = self.shared.read(|state| state.record(peer))?;
+        Some(entry.update_version().start())
     }
 
     /// How much later this side begins what one of the two has to begin.
@@ -344,6 +350,10 @@ impl Worker {
             let catalog = self.shared.catalog();
             let peers = self.random_peers(&catalog, 1, |peer| is_steady || is_at_hand(peer));
             peers.into_iter().for_each(|peer| self.syncs.want(peer, now));
+            // Nobody here may know of the part of the network that it belongs to.
+            if is_steady {
+                self.contact_candidates();
+            }
         }
         self.start_syncs(now);
         self.start_ticket_fetches(now);

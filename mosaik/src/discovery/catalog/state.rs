@@ -154,10 +154,12 @@ impl State {
         self.unsigned.get(peer)
     }
 
-    /// When a peer last gave a sign of life, in microseconds since 1970 by its own clock.
-    pub(crate) fn alive_at(&self, peer: &PeerId) -> Option<u64> {
+    /// From when on a peer is missed that gives no further sign of life, in microseconds since 1970.
+    pub(crate) fn missed_at(&self, peer: &PeerId) -> Option<u64> {
         let known = self.known.get(peer)?;
-        known.entry().map(|_| known.alive_at())
+        let interval = known.beat().map_or(0, Beat::interval);
+        let suspicion = self.rules.suspicion(interval, self.size());
+        known.entry().map(|_| known.alive_at().saturating_add(suspicion))
     }
 
     fn change(&self, peer: PeerId, old: Option<PeerEntry>, new: Option<PeerEntry>) -> Change {
