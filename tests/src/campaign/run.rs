@@ -43,6 +43,8 @@ pub struct Outcome {
     pub elapsed: Duration,
     /// From the last fault until all catalogs were equal.
     pub healed: Duration,
+    /// What was done, and when.
+    pub done: Vec<(Duration, Fault)>,
     /// Tells whether two runs of the seed went the same way.
     pub digest: u64,
 }
@@ -54,13 +56,21 @@ struct Run {
     streams: BTreeMap<usize, Streams>,
     plan: Plan,
     shared: Shared,
+    done: Vec<(Duration, Fault)>,
 }
 
 pub async fn run(simulation: Simulation, seed: u64, plan: Plan) -> Outcome {
     let nodes = simulation.nodes(plan.nodes).await;
     let kinds = plan.streams.iter().map(|stream| stream.kind).collect();
     let shared = Shared::new(seed, nodes.iter().map(|node| node.local().id()).collect(), kinds);
-    let mut run = Run { runs: vec![0; plan.nodes], nodes, streams: BTreeMap::new(), plan, shared };
+    let mut run = Run {
+        runs: vec![0; plan.nodes],
+        nodes,
+        streams: BTreeMap::new(),
+        plan,
+        shared,
+        done: Vec::new(),
+    };
     (0..run.nodes.len()).for_each(|node| run.open(node));
     let begun = run.shared.begun();
     for (at, fault) in run.plan.faults.clone() {
@@ -78,6 +88,7 @@ pub async fn run(simulation: Simulation, seed: u64, plan: Plan) -> Outcome {
         missed: oracle.missed,
         elapsed: simulation.elapsed(),
         healed,
+        done: run.done,
         digest: simulation.digest(),
     }
 }
@@ -92,6 +103,7 @@ impl Run {
     async fn apply(&mut self, fault: Fault) {
         let at = self.shared.begun().elapsed();
         self.shared.oracle().outages.note(self.nodes.len(), at, &fault);
+        self.done.push((at, fault.clone()));
         match fault {
             Fault::Partition(a, b) => self.nodes.partition(&[&a, &b]),
             Fault::Cut { from, to } => self.nodes.cut(from, to),
