@@ -20,7 +20,7 @@ fn main() -> Result<ExitCode> {
         let nodes = arguments.map(|count| count.parse().context("a number of nodes"));
         let nodes = nodes.collect::<Result<Vec<_>>>()?;
         let nodes = if nodes.is_empty() { vec![50, 100, 200, 500] } else { nodes };
-        nodes.into_iter().for_each(converge);
+        nodes.into_iter().try_for_each(converge)?;
         return Ok(ExitCode::SUCCESS);
     }
     let (mut runs, mut seed, mut verbose, mut twice) = (100, 1, false, false);
