@@ -4,7 +4,7 @@
 //! side gave out on the control connection: used once, bound to peer and connection.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError, Weak,
         atomic::{AtomicU32, AtomicU64, Ordering},
@@ -55,7 +55,7 @@ pub(super) struct Bulk {
     /// When this side last asked for the lane.
     asked: Mutex<Option<Instant>>,
     /// Streams that are expected, by the id that this side chose.
-    slots: Mutex<HashMap<u64, oneshot::Sender<RecvStream>>>,
+    slots: Mutex<BTreeMap<u64, oneshot::Sender<RecvStream>>>,
     next_slot: AtomicU64,
     /// Slots that are expected or in use: so many streams the peer may open.
     reserved: AtomicU32,
@@ -75,7 +75,7 @@ impl Bulk {
         }
     }
 
-    fn slots(&self) -> MutexGuard<'_, HashMap<u64, oneshot::Sender<RecvStream>>> {
+    fn slots(&self) -> MutexGuard<'_, BTreeMap<u64, oneshot::Sender<RecvStream>>> {
         self.slots.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

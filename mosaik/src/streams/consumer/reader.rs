@@ -5,7 +5,7 @@
 //! transport, whose windows hold the producers.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{BTreeMap, VecDeque},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -39,7 +39,7 @@ struct Lane {
 
 #[derive(Debug)]
 pub(super) struct Reader {
-    lanes: HashMap<u64, Lane>,
+    lanes: BTreeMap<u64, Lane>,
     /// The lane that is being read.
     current: Option<Lane>,
     signal: Arc<Signal>,
@@ -52,7 +52,7 @@ impl Reader {
     pub(super) fn new(events: Arc<Events>) -> Self {
         Self {
             events,
-            lanes: HashMap::new(),
+            lanes: BTreeMap::new(),
             current: None,
             signal: Arc::new(Signal::default()),
             closed: false,
