@@ -244,6 +244,10 @@ async fn hear(reader: &mut MessageReader, core: &Core, outlet: &Outlet, all: u64
             }
             Ok(None) => return End::Left,
             Err(error) if is_broken(&error) => return End::Broken,
+            Err(error) if error.is_violation() => {
+                core.meter.rejected(CloseReason::ProtocolViolation);
+                return End::Left;
+            }
             Err(_) => return End::Left,
         }
     }
