@@ -105,6 +105,8 @@ async fn refused(network: &Network) -> anyhow::Result<BTreeMap<String, u64>> {
         let count = count.rsplit(' ').next().and_then(|count| count.parse::<u64>().ok());
         *refused.entry(reason.to_owned()).or_default() += count.unwrap_or(0);
     }
+    // Some reasons are published before anything was refused for them.
+    refused.retain(|_, count| *count > 0);
     Ok(refused)
 }
 
