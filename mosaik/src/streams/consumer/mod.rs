@@ -93,7 +93,7 @@ impl Core {
         let roster = Roster::new();
         let online = (config.online_when)(roster.conditions());
         let when = When::new(roster.clone(), online);
-        let events = Arc::new(Events::new());
+        let events = Arc::new(Events::default());
         let meter = ConsumerMeter::new(config.stream_id);
         Self {
             config,

@@ -24,7 +24,7 @@ use crate::{
 };
 
 /// So many bytes are acknowledged at once, without waiting for more.
-const ACKNOWLEDGED_BYTES: usize = 1024 * 1024;
+const ACKNOWLEDGED_BYTES: usize = 4 * 1024 * 1024;
 
 /// A chunk of fewer bytes came in a packet that was not full.
 const SHORT_CHUNK_BYTES: usize = 1000;
