@@ -85,7 +85,7 @@ impl HelloSections {
 
     /// A peer shows what is to prove that there is a newer run of this node.
     pub(crate) fn hear_of_newer_run(&self, proof: &[u8]) {
-        if let Ok(item) = schema::decode_prefix::<SyncItem>(proof) {
+        if let Some(item) = newer_run(proof) {
             // Refused as every record of the own id, after it was looked at.
             let _ = self.shared.take(item);
         }
@@ -142,6 +142,11 @@ fn encode<T: Serialize>(section: &T) -> Bytes {
 pub(super) fn decode<T: DeserializeOwned>(section: &[u8]) -> Result<T, CloseReason> {
     // Fields beyond those known are those of a later version.
     schema::decode_prefix(section).map_err(|_| CloseReason::ProtocolViolation)
+}
+
+/// What a peer shows as a record of a newer run; to be verified.
+pub(super) fn newer_run(proof: &[u8]) -> Option<SyncItem> {
+    schema::decode_prefix(proof).ok()
 }
 
 /// With and without a known version of the other's entry.

@@ -1,9 +1,11 @@
 //! The receiving end of a stream.
 
+mod budget;
 mod builder;
 mod config;
 mod control;
 mod events;
+pub(super) mod position;
 mod reader;
 mod source;
 mod subscription;
@@ -24,6 +26,7 @@ use tokio::sync::{
 };
 use tokio_util::sync::DropGuard;
 
+pub(super) use self::source::SourceEnd;
 pub use self::{
     builder::{Builder, BySerde, Named, Unnamed},
     config::ConsumerConfig,
@@ -96,7 +99,7 @@ impl Core {
             config,
             schema,
             id,
-            reader: Mutex::new(Reader::new(events.clone())),
+            reader: Mutex::new(Reader::new(events.clone(), meter.clone())),
             events,
             meter,
             roster,

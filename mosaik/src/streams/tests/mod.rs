@@ -2,6 +2,7 @@
 
 mod groups;
 mod lag;
+mod lies;
 mod resume;
 
 use std::{future::Future, time::Duration};
