@@ -1,6 +1,7 @@
 //! Whole nodes with streams over the simulated network, in virtual time.
 
 mod groups;
+mod hostile;
 mod lag;
 mod lies;
 mod resume;
