@@ -19,6 +19,7 @@ async fn attacker(node: &Network, name: &str) -> Attacker {
 /// Nothing is lost, nothing panics, the memory of the attacked node is bounded, what it refuses is
 /// counted, and honest peers go on; how much of its rate the honest pair keeps is printed.
 #[test]
+#[ignore = "a minute long, and not yet shown to be reliable on a busy machine"]
 fn no_attack_keeps_honest_peers_from_exchanging_data() {
     for attack in Attack::ALL {
         let mut lasts = Duration::from_millis(800);
