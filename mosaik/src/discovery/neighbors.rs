@@ -7,7 +7,7 @@
 //! what is over already, and must not end what has begun since.
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet},
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -66,7 +66,7 @@ pub(super) struct Neighbors {
     reach: Reach,
     tasks: Tasks,
     inbound: mpsc::Sender<Inbound>,
-    pairs: HashMap<PeerId, Pair>,
+    pairs: BTreeMap<PeerId, Pair>,
     writers: u64,
 }
 
@@ -92,7 +92,7 @@ enum Said {
 
 impl Neighbors {
     pub(super) fn new(reach: Reach, tasks: Tasks, inbound: mpsc::Sender<Inbound>) -> Self {
-        Self { reach, tasks, inbound, pairs: HashMap::new(), writers: 0 }
+        Self { reach, tasks, inbound, pairs: BTreeMap::new(), writers: 0 }
     }
 
     /// Brings a frame to a peer, which is dialled if need be; false if that cannot be.

@@ -33,8 +33,8 @@ pub enum Refusal {
     /// It speaks about this node itself.
     #[error("about this node itself")]
     OwnId,
-    /// The neighbour that delivered it had used up its share.
-    #[error("beyond the neighbour's share")]
+    /// The neighbour that delivered it, or the peer that it is about, had used up its share.
+    #[error("beyond the share of the neighbour or of the peer")]
     Flooded,
     /// The catalog is full.
     #[error("no room left")]

@@ -495,6 +495,22 @@ async fn an_entry_too_large_for_gossip_arrives_all_the_same() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_entry_with_large_tickets_is_gossiped_without_them() {
+    let world = World::new(20);
+    let [a, b] = <[Node; 2]>::try_from(world.nodes(2)).unwrap_or_else(|_| unreachable!());
+    a.until(5 * SECOND, |catalog| catalog.peers_count() == 1).await;
+    let ticket = crate::ticket::Ticket::new("class".into(), vec![7; 20_000].into());
+    b.discovery.add_ticket(ticket).unwrap();
+    sleep(10 * SECOND).await;
+    let begun = Instant::now();
+    b.discovery.add_tags("changed");
+    let id = b.id();
+    a.until(5 * SECOND, |catalog| catalog.get(&id).unwrap().tags().len() == 1).await;
+    // Whoever learns of it by a beat alone waits for longer than that before it asks.
+    assert!(begun.elapsed() < Duration::from_millis(150), "{:?}", begun.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
 async fn streams_are_followed_by_id() {
     let world = World::new(16);
     let nodes = world.nodes(3);

@@ -46,6 +46,9 @@ const SYNC_TURN: Duration = Duration::from_millis(500);
 /// whoever lacks it fetches it.
 const GOSSIPED_ENTRY_BYTES: usize = 3 * 1024;
 
+/// Frames that are heard in one turn, beside the first.
+const INBOUND_AT_ONCE: usize = 31;
+
 pub(super) use candidates::SourceName;
 pub(super) use syncs::answer_sync;
 pub(super) use turns::Turns;
@@ -153,7 +156,15 @@ impl Worker {
                     }
                     self.command(command);
                 }
-                Some(inbound) = inputs.inbound.recv() => self.inbound(inbound),
+                Some(inbound) = inputs.inbound.recv() => {
+                    self.inbound(inbound);
+                    // What is there already costs no turn each.
+                    for _ in 0..INBOUND_AT_ONCE {
+                        let Ok(inbound) = inputs.inbound.try_recv() else { break };
+                        self.carry_out();
+                        self.inbound(inbound);
+                    }
+                }
                 Ok(event) = inputs.links.recv() => self.link(event),
                 Some(notice) = inputs.notices.recv() => {
                     if !self.notice(notice) {
@@ -246,6 +257,7 @@ impl Worker {
         match event {
             LinkEvent::Up(link) => {
                 let (peer, now) = (link.peer(), Instant::now());
+                self.shared.change(|state, _| state.set_met(&peer, true));
                 let at = now + SYNC_DELAY + self.turn(&peer);
                 self.syncs.meet(peer, self.start_of(&peer), at, now);
                 self.compare_clocks(&link);
@@ -253,6 +265,9 @@ impl Worker {
             }
             LinkEvent::Down { peer, reason } => {
                 tracing::debug!(peer = %peer.fmt_short(), %reason, "a link went down");
+                if self.reach.transport.link(&peer).is_none() {
+                    self.shared.change(|state, _| state.set_met(&peer, false));
+                }
                 if reason == CloseReason::Superseded {
                     self.doubted_by(peer);
                 }
@@ -325,6 +340,10 @@ impl Worker {
             self.heal(now);
         }
         if self.random_syncs.is_due(now, &self.random) {
+            // Hellos that came to nothing, and events that this task has missed.
+            let links = self.reach.transport.links();
+            let met = links.iter().map(Link::peer).collect();
+            self.shared.change(|state, _| state.set_all_met(&met));
             // A node that has just come is not to dial about for it: those at hand know as much.
             let is_steady = self.random_syncs.is_steady();
             let is_at_hand = |peer: &PeerId| self.reach.transport.link(peer).is_some();
@@ -392,7 +411,8 @@ impl Worker {
 
     /// An entry too large for gossip is told of by its beat, and fetched.
     fn announce_entry(&mut self, entry: &SignedPeerEntry, now: Instant) {
-        let is_small = entry.encoded_len() <= GOSSIPED_ENTRY_BYTES;
+        // It goes out without the bodies of its tickets.
+        let is_small = entry.signed_len() <= GOSSIPED_ENTRY_BYTES;
         if !is_small || !self.overlay.announce(&Announcement::Entry(entry.to_raw()), now) {
             self.announce_beat(entry, now);
         }

@@ -15,6 +15,10 @@ const MAX_BYTES: usize = 24 * 1024 * 1024;
 const INTERVAL_PER_PEER: u64 = 50_000;
 /// A peer in a network so large is purged after so many of its intervals.
 const INTERVALS_MISSED: u64 = 4;
+/// What the neighbours are told of one peer without a pause; an honest one announces a third of it.
+pub(super) const TOLD_AT_ONCE: u64 = 30;
+/// The pause between what they are told after that, in microseconds.
+const TOLD_PAUSE: u64 = 250_000;
 
 /// What the merge is judged by. Spans are in microseconds.
 #[derive(Clone, Debug)]
@@ -75,6 +79,12 @@ impl Rules {
         } else {
             self.purge_after
         }
+    }
+
+    /// The pause between what the neighbours are told of one peer, where it is much: shorter where
+    /// nodes give very frequent signs of life.
+    pub(super) fn told_pause(&self) -> u64 {
+        TOLD_PAUSE.min(self.announce_interval / 4)
     }
 
     /// After which silence a peer may have restarted and know nobody: two of the intervals that it

@@ -1,7 +1,7 @@
 //! With whom catalogs are to be compared, and when.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeMap, BTreeSet},
     time::Duration,
 };
 
@@ -23,14 +23,14 @@ pub(super) const PAUSE: Duration = Duration::from_secs(1);
 /// The syncs that are due and under way; one at a time with each peer.
 #[derive(Debug, Default)]
 pub(super) struct Syncs {
-    due: HashMap<PeerId, Instant>,
+    due: BTreeMap<PeerId, Instant>,
     /// Begun by this node.
-    under_way: HashSet<PeerId>,
+    under_way: BTreeSet<PeerId>,
     /// When the last sync with a peer ended, if that was a moment ago.
-    ended: HashMap<PeerId, Instant>,
+    ended: BTreeMap<PeerId, Instant>,
     /// When catalogs were last compared with a peer, if that was lately, and with which run of it,
     /// by its start.
-    compared: HashMap<PeerId, (Instant, u64)>,
+    compared: BTreeMap<PeerId, (Instant, u64)>,
 }
 
 impl Syncs {
@@ -81,7 +81,7 @@ impl Syncs {
         self.ended.retain(|_, last| *last + PAUSE > now);
         self.compared.retain(|_, (last, _)| *last + INTERVAL > now);
         let is_due = |peer: &PeerId, at: &mut Instant| *at <= now && !self.under_way.contains(peer);
-        let due: Vec<_> = self.due.extract_if(is_due).map(|(peer, _)| peer).collect();
+        let due: Vec<_> = self.due.extract_if(.., is_due).map(|(peer, _)| peer).collect();
         self.under_way.extend(&due);
         due
     }
@@ -133,6 +133,17 @@ mod tests {
     use iroh::SecretKey;
 
     use super::*;
+
+    #[test]
+    fn those_that_are_due_at_once_begin_in_the_same_order_every_time() {
+        let now = Instant::now();
+        let mut syncs = Syncs::default();
+        let mut peers: Vec<_> =
+            (0..20).map(|seed| SecretKey::from_bytes(&[seed; 32]).public()).collect();
+        peers.iter().for_each(|peer| syncs.want(*peer, now));
+        peers.sort();
+        assert_eq!(syncs.begin(now), peers);
+    }
 
     #[test]
     fn who_is_met_again_soon_is_not_compared_with_again_unless_it_has_restarted() {
