@@ -427,8 +427,9 @@ fn serve(reach: &Reach, inbound: mpsc::Sender<neighbors::Inbound>) {
         let book = book.clone();
         Box::pin(async move { book.lookup(&peer).await })
     }));
+    let refusals = reach.shared().refusals().clone();
     reach.transport.serve(StreamKind::Gossip, move |link, send, recv| {
-        neighbors::read(link, send, recv, inbound.clone())
+        neighbors::read(link, send, recv, inbound.clone(), refusals.clone())
     });
     let (shared, commands) = (reach.shared().clone(), reach.commands.clone());
     let turns = Arc::new(Turns::new());

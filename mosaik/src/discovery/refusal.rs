@@ -11,7 +11,8 @@ use crate::transport::MessageError;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 #[non_exhaustive]
 pub enum Refusal {
-    /// The bytes are not a message, or lie about themselves.
+    /// The bytes are not a message, or lie about themselves, or are not what was asked for; a file
+    /// is none that a node has written.
     #[error("malformed")]
     Malformed,
     /// A signature does not match, or a record speaks for another peer.

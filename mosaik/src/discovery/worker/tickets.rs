@@ -195,9 +195,10 @@ impl Worker {
     }
 
     fn tell(&self, link: Link) {
-        let version = self.shared.read(|state| state.local().update_version());
+        let shared = self.shared.clone();
+        let version = shared.read(|state| state.local().update_version());
         self.tasks.spawn("discovery.tell_tickets", async move {
-            if let Err(error) = ask(&link, &Question::TicketsChanged(version)).await {
+            if let Err(error) = ask(&shared, &link, &Question::TicketsChanged(version)).await {
                 tracing::debug!(peer = %link.peer(), %error, "a peer was not told of tickets");
             }
         });
@@ -208,13 +209,13 @@ impl Worker {
 async fn fetch(reach: &Reach, link: &Link, wanted: Wanted) -> Result<(), AskError> {
     let (peer, shared) = (link.peer(), reach.shared());
     if wanted.entry {
-        let (answer, _) = ask(link, &Question::Fetch(peer)).await?;
+        let (answer, _) = ask(shared, link, &Question::Fetch(peer)).await?;
         shared.take_fetched(answer);
     }
     let ids = shared.lacking_tickets(&peer);
     if wanted.tickets
         && !ids.is_empty()
-        && let (Answer::Tickets(tickets), _) = ask(link, &Question::Tickets(ids)).await?
+        && let (Answer::Tickets(tickets), _) = ask(shared, link, &Question::Tickets(ids)).await?
     {
         shared.attach_tickets(&peer, tickets);
     }
