@@ -27,6 +27,7 @@ use super::{
     error::OpenError,
     hello::{Signal, Tag},
     link::{Hold, Inner, Link},
+    meter::Counts,
     stream::{RecvStream, SendStream},
 };
 use crate::{id::PeerId, random::Random};
@@ -255,13 +256,13 @@ impl Link {
             let (Some(token), None) = (token, self.0.bulk.connection()) else { continue };
             let dial = dial_lane(transport, addr.clone(), token);
             if let Ok(Some(connection)) = timeout(OPEN_TIMEOUT, dial).await {
-                self.serve_bulk(connection).await;
+                self.serve_bulk(&transport.0.counts, connection).await;
             }
         }
     }
 
     /// Takes the streams that the peer opens on the lane, until it ends.
-    pub(super) async fn serve_bulk(&self, connection: Connection) {
+    pub(super) async fn serve_bulk(&self, counts: &Counts, connection: Connection) {
         self.0.bulk.open(&connection);
         let mut headers = FuturesUnordered::new();
         loop {
@@ -271,8 +272,13 @@ impl Link {
                     Err(_) => break,
                 },
                 Some(header) = headers.next() => {
-                    if let Ok(Some((id, stream))) = header {
-                        self.hand_over(id, stream);
+                    let refused = match header {
+                        Ok(Some((id, stream))) => self.hand_over(id, stream).err(),
+                        Ok(None) => Some(CloseReason::ProtocolViolation),
+                        Err(_) => Some(CloseReason::Timeout),
+                    };
+                    if let Some(reason) = refused {
+                        counts.stream_refused(reason);
                     }
                 }
             }
@@ -294,12 +300,18 @@ impl Link {
         self.0.bulk.connection().is_some()
     }
 
-    fn hand_over(&self, id: u64, mut stream: RecvStream) {
+    fn hand_over(&self, id: u64, mut stream: RecvStream) -> Result<(), CloseReason> {
         let slot = self.0.bulk.slots().remove(&id);
         match slot {
             // A slot that was dropped meanwhile stops the stream with it.
-            Some(slot) => drop(slot.send(stream)),
-            None => stream.stop(CloseReason::StreamNotFound),
+            Some(slot) => {
+                drop(slot.send(stream));
+                Ok(())
+            }
+            None => {
+                stream.stop(CloseReason::StreamNotFound);
+                Err(CloseReason::StreamNotFound)
+            }
         }
     }
 }
@@ -328,8 +340,12 @@ async fn read_header(mut stream: RecvStream) -> Option<(u64, RecvStream)> {
         filled += part.len();
         stream.unread(chunk);
     }
-    let [kind, id @ ..] = header;
-    (kind == DATA).then(|| (u64::from_le_bytes(id), stream))
+    Some((slot_of(header)?, stream))
+}
+
+/// The slot that a stream is for.
+pub(super) fn slot_of([kind, id @ ..]: [u8; HEADER]) -> Option<u64> {
+    (kind == DATA).then(|| u64::from_le_bytes(id))
 }
 
 /// Tokens that were given out and not yet used.

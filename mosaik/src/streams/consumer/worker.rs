@@ -9,6 +9,7 @@ use tokio::{
 
 use super::{
     Core,
+    budget::end_overdue,
     subscription::{Means, Subscription},
 };
 use crate::{
@@ -72,7 +73,15 @@ impl Worker {
     }
 
     /// Runs until the consumer's last handle is gone, or the network is.
-    pub(super) async fn run(mut self) {
+    pub(super) async fn run(self) {
+        let core = self.core.clone();
+        tokio::select! {
+            () = self.follow_producers() => {}
+            () = end_overdue(&core) => {}
+        }
+    }
+
+    async fn follow_producers(mut self) {
         let mut peers: StreamPeers = self.means.discovery.stream_peers(self.core.config.stream_id);
         loop {
             let expiry = self.next_expiry();

@@ -186,7 +186,10 @@ impl Core {
         match state.phase {
             Phase::Closed => return Err(Rejected::Closed),
             Phase::Offline => return Err(Rejected::Offline),
-            Phase::Online if !state.has_room(room) => return Err(Rejected::Full),
+            Phase::Online if !state.has_room(room) => {
+                self.shut_if_full(&mut state);
+                return Err(Rejected::Full);
+            }
             Phase::Online => {}
         }
         if state.sending.ring.is_overrun() {
@@ -215,6 +218,16 @@ impl Core {
         }
         self.release(state);
         Ok(())
+    }
+
+    /// Shuts the gate if there is no room: whoever finds it open would try in vain, again and
+    /// again. Windows do not only fill up; with who comes and goes they shrink.
+    #[inline]
+    fn shut_if_full(&self, state: &mut State) {
+        if state.gate_open && !state.sending.ring.has_room() {
+            state.gate_open = false;
+            self.ready.store(false, Ordering::Release);
+        }
     }
 
     /// Lets go of the state, and then of what nobody got.
@@ -284,8 +297,9 @@ impl Core {
         Poll::Pending
     }
 
-    /// Ready when what was sent has been handed to the transport for every subscriber. `up_to`
-    /// remembers what that is: what came in before the first poll.
+    /// Ready when what was sent has been handed to the transport for every subscriber that the
+    /// producer waits for, but for a little that may be held back. `up_to` remembers what that is:
+    /// what came in before the first poll.
     pub(super) fn poll_written(
         &self,
         up_to: &mut Option<u64>,
@@ -295,7 +309,7 @@ impl Core {
         self.flush();
         let mut state = self.lock();
         let frames = *up_to.get_or_insert(state.sending.ring.head().frames);
-        let written = state.sending.ring.written() >= frames;
+        let written = state.sending.is_written(frames);
         if written || state.phase == Phase::Closed {
             *up_to = None;
             return Poll::Ready(written);
@@ -322,17 +336,27 @@ impl Core {
     }
 
     /// A new subscriber: from the returned position on it gets everything, or its part as a member
-    /// of a group.
+    /// of a group. `suspect`: nobody waits for it before it has taken something.
     pub(super) fn join(
         &self,
         start: Start,
         group: Option<UniqueId>,
+        suspect: bool,
         outlet: impl FnOnce(CursorId) -> Arc<Outlet>,
     ) -> Position {
         let mut state = self.lock();
         let (cursor, from) = state.sending.join(start, group);
+        if suspect {
+            state.sending.ring.put_on_probation(cursor);
+        }
+        self.shut_if_full(&mut state);
         state.outlets.add(outlet(cursor));
         from
+    }
+
+    /// Whether the producer waits for the subscriber when it is too far behind.
+    pub(super) fn is_awaited(&self, cursor: CursorId) -> bool {
+        self.lock().sending.ring.is_awaited(cursor)
     }
 
     /// The subscriber is gone for good.
@@ -391,6 +415,8 @@ impl Core {
             state.gate_open = true;
             self.ready.store(state.is_ready(), Ordering::Release);
             senders = state.waiting.take();
+        } else {
+            self.shut_if_full(&mut state);
         }
         let flushes = state.draining.take();
         self.release(state);

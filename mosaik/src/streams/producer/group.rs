@@ -38,6 +38,8 @@ struct Member {
     given_bytes: usize,
     /// So many of those, the last ones, were not handed to the transport yet.
     unsent: usize,
+    /// So many before those were handed to it last: it may still be at them.
+    writing: usize,
     /// So many it has acknowledged.
     acknowledged: u64,
 }
@@ -75,7 +77,8 @@ impl Group {
 
     pub(super) fn join(&mut self, id: CursorId) {
         let given = VecDeque::new();
-        self.members.push(Member { id, given, given_bytes: 0, unsent: 0, acknowledged: 0 });
+        let (unsent, writing) = (0, 0);
+        self.members.push(Member { id, given, given_bytes: 0, unsent, writing, acknowledged: 0 });
         self.dispatch();
     }
 
@@ -166,6 +169,18 @@ impl Group {
         self.members.iter().any(|member| member.id != id && member.unsent > 0)
     }
 
+    /// Whether there is a member, and a frame before this one that was not written for any.
+    pub(super) fn has_unwritten(&self, frames: u64) -> bool {
+        let before = |frame: &Frame| frame.number < frames;
+        let of_member = |member: &Member| {
+            let written = member.given.len().saturating_sub(member.unsent + member.writing);
+            member.given.range(written..).any(before)
+        };
+        !self.is_empty()
+            && (self.pending.keys().next().is_some_and(|first| *first < frames)
+                || self.members.iter().any(of_member))
+    }
+
     pub(super) fn progress(&self, id: CursorId) -> Option<Progress> {
         let member = self.members.iter().find(|member| member.id == id)?;
         let sent = (member.given.len() - member.unsent) as u64;
@@ -176,7 +191,7 @@ impl Group {
         })
     }
 
-    /// What the member is to be sent next.
+    /// What the member is to be sent next; what it was given before has been written.
     pub(super) fn next_batch(&mut self, id: CursorId, batch: &mut Vec<Bytes>) -> Taken {
         let skipped = self.skipped;
         let Some(member) = self.member(id) else { return Taken::default() };
@@ -193,7 +208,7 @@ impl Group {
             taken.frames += 1;
             taken.payload_bytes += frame.payload_bytes;
         }
-        member.unsent = 0;
+        (member.unsent, member.writing) = (0, taken.frames);
         if taken.frames > 0 {
             self.skipped = 0;
         }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 
 use super::{
+    OnLag,
     group::Group,
     ring::{CursorId, Position, Progress, Ring, RingConfig, Start, Taken, Window},
 };
@@ -121,6 +122,14 @@ impl Sending {
         }
     }
 
+    /// Whether everything before this frame has been handed to the transport for everybody that
+    /// the producer waits for, or is held back.
+    pub(super) fn is_written(&self, frames: u64) -> bool {
+        let waits = self.config.on_lag == OnLag::Block;
+        self.ring.written() >= frames
+            && !(waits && self.groups.values().any(|(_, group)| group.has_unwritten(frames)))
+    }
+
     /// The stream has ended: nobody comes any more.
     pub(super) fn close(&mut self) {
         self.ring.close();
@@ -146,5 +155,49 @@ fn pull(ring: &mut Ring, cursor: CursorId, group: &mut Group) {
         if !frames.is_empty() || skipped > 0 {
             group.add(frames, skipped);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sending(on_lag: OnLag) -> Sending {
+        let window = Window { frames: 8, bytes: 1 << 20 };
+        Sending::new(RingConfig { window, on_lag, retain: 0, recover: false })
+    }
+
+    #[test]
+    fn a_flush_waits_for_what_members_of_a_group_were_given_and_not_sent() {
+        let mut sending = sending(OnLag::Block);
+        let group = Some(UniqueId::from("a group"));
+        let ids = [0; 2].map(|_| sending.join(Start::Retained, group).0);
+        (0..4).for_each(|body| sending.ring.push(&[body]));
+        let mut batch = Vec::new();
+        // One takes from the ring for both.
+        assert_eq!(sending.next_batch(ids[0], false, &mut batch).0.frames, 2);
+        assert!(sending.ring.written() == 4 && sending.is_written(0));
+        assert!(!sending.is_written(1), "it is under way, not yet written");
+        sending.next_batch(ids[0], false, &mut batch);
+        assert!(sending.is_written(1) && !sending.is_written(2));
+        assert_eq!(sending.next_batch(ids[1], false, &mut batch).0.frames, 2);
+        assert!(!sending.is_written(4));
+        sending.next_batch(ids[1], false, &mut batch);
+        assert!(sending.is_written(4));
+        // What one leaves behind must be written again; without members nobody is waited for.
+        sending.acknowledge(ids[0], 2);
+        assert!(!sending.hold(ids[1]));
+        assert!(!sending.is_written(4));
+        assert!(sending.hold(ids[0]) && sending.is_written(4));
+    }
+
+    #[test]
+    fn a_flush_does_not_wait_for_groups_that_skip() {
+        let mut sending = sending(OnLag::DropOldest);
+        let group = Some(UniqueId::from("a group"));
+        let ids = [0; 2].map(|_| sending.join(Start::Retained, group).0);
+        (0..4).for_each(|body| sending.ring.push(&[body]));
+        sending.next_batch(ids[0], false, &mut Vec::new());
+        assert!(sending.is_written(4));
     }
 }

@@ -8,6 +8,7 @@ mod group;
 mod groups;
 mod outlet;
 mod ring;
+mod slow;
 mod stall;
 mod subscriber;
 mod undelivered;
@@ -49,6 +50,14 @@ use crate::{
     discovery::Discovery,
     id::{NetworkId, PeerId, StreamId},
 };
+
+/// Longer than anything lasts: what is added to a date must not overflow.
+const FOR_EVER: Duration = Duration::from_secs(30 * 365 * 24 * 60 * 60);
+
+/// When so much time will have passed; the longest times mean never.
+fn after(span: Duration) -> Instant {
+    Instant::now() + span.min(FOR_EVER)
+}
 
 /// What a thread keeps for encoding the next datum.
 const SCRATCH_KEPT_BYTES: usize = 256 * 1024;
@@ -246,7 +255,7 @@ impl<D> Producer<D> {
     /// [`SendError::Full`]. The datum was not sent and is in the error.
     pub async fn send_timeout(&self, datum: D, limit: Duration) -> Result<(), SendError<D>> {
         let core = &self.handle.core;
-        let deadline = Instant::now() + limit;
+        let deadline = after(limit);
         let mut place = Place { core, key: None };
         let mut datum = datum;
         loop {
@@ -254,7 +263,11 @@ impl<D> Producer<D> {
             let in_time = timeout_at(deadline, ready).await.is_ok();
             match self.try_send(datum) {
                 // Others were faster.
-                Err(SendError::Offline(back) | SendError::Full(back)) if in_time => datum = back,
+                Err(SendError::Offline(back) | SendError::Full(back))
+                    if in_time && Instant::now() < deadline =>
+                {
+                    datum = back;
+                }
                 sent => return sent,
             }
         }

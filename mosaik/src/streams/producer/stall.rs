@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::ring::Progress;
+use super::{after, ring::Progress};
+
+/// No consumer makes progress all the time: it is looked at now and then.
+const SHORTEST: Duration = Duration::from_millis(100);
 
 /// Watches one consumer.
 #[derive(Debug)]
@@ -17,12 +20,12 @@ pub(super) struct Stall {
 
 impl Stall {
     pub(super) fn new(timeout: Duration, now: Instant) -> Self {
-        Self { timeout, seen: None, since: now }
+        Self { timeout: timeout.max(SHORTEST), seen: None, since: now }
     }
 
     /// When to look again.
-    pub(super) fn look_again(&self, now: Instant) -> Instant {
-        now + self.timeout / 8
+    pub(super) fn look_again(&self) -> Instant {
+        after(self.timeout / 8)
     }
 
     /// Takes in how far the consumer has come; true if it has stalled.

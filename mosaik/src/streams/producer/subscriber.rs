@@ -23,6 +23,10 @@ use crate::{
 
 /// How long a refused consumer is kept waiting for a change; then it must ask by itself.
 const WAIT_FOR_CHANGE: Duration = Duration::from_secs(30);
+/// How long a consumer may keep the producer from saying something to it.
+const SAY_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a consumer that has been sent everything may take nothing of what it has not read.
+const UNREAD_TIMEOUT: Duration = Duration::from_secs(600);
 
 /// The control stream of one subscription, at the producer.
 pub(in crate::streams) struct Subscriber {
@@ -47,8 +51,21 @@ impl Subscriber {
     /// Says no.
     pub(in crate::streams) async fn refuse(mut self, refusal: Refusal) {
         tracing::debug!(peer = %self.link.peer(), reason = %refusal.reason(), "refused");
-        if self.writer.send(&Answer::Refused(refusal)).await.is_ok() {
+        if self.say(&Answer::Refused(refusal)).await.is_ok() {
             self.writer.finish();
+        }
+    }
+
+    /// Says something to the consumer, unless it does not listen.
+    async fn say(&mut self, answer: &Answer) -> Result<(), End> {
+        match timeout(SAY_TIMEOUT, self.writer.send(answer)).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(error)) if is_broken(&error) => Err(End::Broken),
+            Ok(Err(_)) => Err(End::Left),
+            Err(_) => {
+                self.writer.reset(CloseReason::Timeout);
+                Err(End::Cut(CloseReason::TooSlow))
+            }
         }
     }
 
@@ -79,15 +96,13 @@ impl Subscriber {
         match self.attach(&core, &mut place, slot).await {
             Ok(outlet) => {
                 let end = self.run(&core, &mut place, &outlet, is_member).await;
+                place.too_slow = matches!(end, End::Cut(CloseReason::TooSlow));
                 // What a member of a group could not take in time is for others, who may come yet.
-                place.broken = match end {
-                    End::Broken => true,
-                    End::Cut(CloseReason::TooSlow) => is_member,
-                    End::Complete | End::Cut(_) | End::Left => false,
-                };
-                self.end(&core, &outlet, end).await;
+                place.broken = matches!(end, End::Broken) || (place.too_slow && is_member);
+                self.end(&core, place, &outlet, end).await;
             }
             Err(reason) => {
+                drop(place);
                 core.meter.rejected(reason);
                 self.refuse(Refusal::new(reason)).await;
             }
@@ -99,7 +114,7 @@ impl Subscriber {
         let Denied { reason, ask_again } = denied;
         let Some(ask_again) = ask_again else { return self.refuse(Refusal::new(reason)).await };
         tracing::debug!(peer = %self.link.peer(), %reason, "refused for now");
-        if self.writer.send(&Answer::Refused(Refusal::new(reason))).await.is_err() {
+        if self.say(&Answer::Refused(Refusal::new(reason))).await.is_err() {
             return;
         }
         let changed = tokio::select! {
@@ -107,7 +122,7 @@ impl Subscriber {
             // The consumer has nothing more to say: it is gone.
             _ = self.reader.next_bytes() => return,
         };
-        if !changed || self.writer.send(&Answer::AskAgain).await.is_ok() {
+        if !changed || self.say(&Answer::AskAgain).await.is_ok() {
             self.writer.finish();
         }
     }
@@ -134,13 +149,10 @@ impl Subscriber {
         let Attached { outlet, from: Position { frames: next, .. } } =
             attached.await.map_err(|_| ended)?;
         let accepted = Answer::Accepted(protocol::Place { epoch: core.epoch, next });
-        match self.writer.send(&accepted).await {
-            Ok(()) => Ok(outlet),
-            Err(error) => {
-                place.broken = is_broken(&error);
-                Err(CloseReason::Cancelled)
-            }
-        }
+        let said = self.say(&accepted).await;
+        place.broken = matches!(said, Err(End::Broken));
+        place.too_slow = matches!(said, Err(End::Cut(_)));
+        said.map(|()| outlet).map_err(|_| CloseReason::Cancelled)
     }
 
     async fn run(
@@ -151,45 +163,54 @@ impl Subscriber {
         is_member: bool,
     ) -> End {
         let heard = hear(&mut self.reader, core, outlet, u64::MAX);
-        let stalled = stalled(core, outlet, is_member);
+        let stalled = stalled(core, outlet, core.config.stall_timeout, false);
+        let waits = core.config.on_lag == OnLag::Block || is_member;
         tokio::pin!(heard, stalled);
         tokio::select! {
             undriven = outlet.drive(core, false) => {
                 return undriven.map_or_else(End::from, |()| End::Complete);
             }
             end = &mut heard => return end,
-            () = &mut stalled => return End::Cut(CloseReason::TooSlow),
+            () = &mut stalled, if waits => return End::Cut(CloseReason::TooSlow),
             reason = &mut place.ended => if let Ok(reason) = reason {
                 return End::Cut(reason);
             },
             () = core.closing.cancelled() => {}
         }
-        // What was sent before the last handle was dropped, or the worker ended, still arrives.
+        // What was sent before the last handle was dropped, or the worker ended, still arrives; if
+        // the consumer takes it, and as long as it may.
         tokio::select! {
             driven = outlet.drive(core, true) => driven.map_or_else(End::from, |()| End::Complete),
             end = &mut heard => end,
+            () = &mut stalled => End::Cut(CloseReason::TooSlow),
+            Ok(reason) = &mut place.ended, if !place.ended.is_terminated() => End::Cut(reason),
         }
     }
 
-    async fn end(mut self, core: &Core, outlet: &Outlet, end: End) {
-        let reason = match end {
-            End::Complete => {
-                outlet.finish();
-                CloseReason::StreamNotFound
-            }
+    async fn end(mut self, core: &Core, mut place: Place, outlet: &Outlet, end: End) {
+        match end {
+            End::Complete => outlet.finish(),
             End::Cut(reason) => {
                 outlet.reset(reason);
-                reason
+                // Nobody shall wait for it while it is told.
+                drop(place);
+                if self.say(&Answer::Ended { code: reason.code() }).await.is_ok() {
+                    self.writer.finish();
+                }
+                return;
             }
             End::Left | End::Broken => return outlet.reset(CloseReason::Cancelled),
-        };
-        if self.writer.send(&Answer::Ended { code: reason.code() }).await.is_err() {
+        }
+        let ended = Answer::Ended { code: CloseReason::StreamNotFound.code() };
+        if self.say(&ended).await.is_err() {
             return;
         }
         self.writer.finish();
-        if reason == CloseReason::StreamNotFound {
-            // The link must not be closed as unused while the consumer has not read everything.
-            hear(&mut self.reader, core, outlet, core.sent()).await;
+        // The link must not be closed as unused while the consumer has not read everything.
+        tokio::select! {
+            _ = hear(&mut self.reader, core, outlet, core.sent()) => {}
+            () = stalled(core, outlet, UNREAD_TIMEOUT, true) => outlet.reset(CloseReason::TooSlow),
+            Ok(reason) = &mut place.ended, if !place.ended.is_terminated() => outlet.reset(reason),
         }
     }
 }
@@ -234,7 +255,7 @@ fn is_broken(error: &MessageError) -> bool {
 /// Listens to how far the consumer has come, until it has taken `all` or ends the subscription.
 async fn hear(reader: &mut MessageReader, core: &Core, outlet: &Outlet, all: u64) -> End {
     loop {
-        match next_known(reader).await {
+        match next_known(reader, &core.meter.unknown).await {
             Ok(Some(Word::Taken(next))) => {
                 core.acknowledge(outlet.cursor(), next);
                 outlet.go_on(core);
@@ -244,21 +265,24 @@ async fn hear(reader: &mut MessageReader, core: &Core, outlet: &Outlet, all: u64
             }
             Ok(None) => return End::Left,
             Err(error) if is_broken(&error) => return End::Broken,
+            Err(error) if error.is_violation() => {
+                core.meter.rejected(CloseReason::ProtocolViolation);
+                return End::Left;
+            }
             Err(_) => return End::Left,
         }
     }
 }
 
-/// Resolves when the producer has waited for the consumer long enough.
-async fn stalled(core: &Core, outlet: &Outlet, is_member: bool) {
-    if core.config.on_lag != OnLag::Block && !is_member {
-        return std::future::pending().await;
-    }
-    let mut stall = Stall::new(core.config.stall_timeout, Instant::now());
+/// Resolves when the producer has waited for the consumer long enough; `all`: whatever it is that
+/// the consumer has yet to do.
+async fn stalled(core: &Core, outlet: &Outlet, limit: Duration, all: bool) {
+    let mut stall = Stall::new(limit, Instant::now());
     loop {
-        sleep_until(stall.look_again(Instant::now())).await;
+        sleep_until(stall.look_again()).await;
         // Who has no place any more is cut already.
-        let Some(progress) = core.progress(outlet.cursor()) else { continue };
+        let Some(mut progress) = core.progress(outlet.cursor()) else { continue };
+        progress.waiting |= all;
         if stall.observe(progress, Instant::now()) {
             return;
         }

@@ -8,10 +8,11 @@ use tokio::{
 };
 
 use super::{
-    ProducerConfig,
+    OnLag, ProducerConfig, after,
     core::Core,
     outlet::Outlet,
     ring::{CursorId, Position, Start},
+    slow::Slow,
 };
 use crate::{
     discovery::{Discovery, PeerInfo},
@@ -27,6 +28,8 @@ use crate::{
 
 /// Consumers that were refused and are told when to ask again; any more must ask by themselves.
 const MAX_WAITING: usize = 1024;
+/// Places that the consumers of one peer have at a producer, with those that are kept for them.
+const MAX_PLACES: usize = 64;
 
 /// What the subscribers' tasks ask of the worker.
 #[derive(Debug)]
@@ -35,8 +38,9 @@ pub(super) enum Request {
     Join { peer: PeerInfo, request: Subscribe, reply: oneshot::Sender<Result<Place, Denied>> },
     /// The way for the data is open: from now on the subscriber gets everything.
     Attach { place: u64, stream: SendStream, reply: oneshot::Sender<Attached> },
-    /// The place is free again. If the connection broke, the consumer may come back.
-    Leave { place: u64, broken: bool },
+    /// The place is free again. If the connection broke, the consumer may come back; if it was too
+    /// slow, nobody waits for it then.
+    Leave { place: u64, broken: bool, too_slow: bool },
 }
 
 /// A subscriber's way for its data, and the first frame on it.
@@ -54,13 +58,16 @@ pub(super) struct Place {
     pub(super) ended: oneshot::Receiver<CloseReason>,
     /// The connection broke: the consumer may come back.
     pub(super) broken: bool,
+    /// The producer has waited for the consumer in vain.
+    pub(super) too_slow: bool,
     requests: mpsc::UnboundedSender<Request>,
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
         // Without a worker there are no places.
-        let leave = Request::Leave { place: self.number, broken: self.broken };
+        let Self { number: place, broken, too_slow, .. } = *self;
+        let leave = Request::Leave { place, broken, too_slow };
         let _ = self.requests.send(leave);
     }
 }
@@ -113,6 +120,16 @@ struct Member {
     state: watch::Sender<State>,
     end: Option<oneshot::Sender<CloseReason>>,
     outlet: Option<Arc<Outlet>>,
+    /// It came as one for which nobody waits.
+    suspect: bool,
+}
+
+impl Member {
+    /// Whether it came as one for which nobody waits, and is waited for now.
+    fn has_caught_up(&self, core: &Core) -> bool {
+        let cursor = self.outlet.as_ref().map(|outlet| outlet.cursor());
+        self.suspect && cursor.is_some_and(|cursor| core.is_awaited(cursor))
+    }
 }
 
 #[derive(Debug)]
@@ -130,6 +147,7 @@ pub(in crate::streams) struct Worker {
     members: BTreeMap<u64, Member>,
     held: Vec<Held>,
     waiting: Vec<Waiting>,
+    slow: Slow,
     next_place: u64,
 }
 
@@ -148,6 +166,7 @@ impl Worker {
             members: BTreeMap::new(),
             held: Vec::new(),
             waiting: Vec::new(),
+            slow: Slow::default(),
             next_place: 0,
         };
         worker.publish();
@@ -196,7 +215,7 @@ impl Worker {
                     let _ = reply.send(attached);
                 }
             }
-            Request::Leave { place, broken } => self.leave(place, broken),
+            Request::Leave { place, broken, too_slow } => self.leave(place, broken, too_slow),
         }
     }
 
@@ -216,6 +235,12 @@ impl Worker {
         if others >= config.max_consumers {
             return Err(self.deny(CloseReason::NoCapacity, peer));
         }
+        if !self.has_place_for(key) {
+            let reason = CloseReason::NoCapacity;
+            self.core.meter.rejected(reason);
+            return Err(Denied { reason, ask_again: None });
+        }
+        let config = &self.core.config;
         let channel = Arc::new(Channel {
             stream: config.stream_id,
             criteria: request.criteria,
@@ -244,10 +269,41 @@ impl Worker {
             state,
             end: Some(end),
             outlet: None,
+            suspect: false,
         };
         self.members.insert(number, member);
         self.publish();
-        Ok(Place { number, ended, broken: false, requests: self.core.requests.clone() })
+        let requests = self.core.requests.clone();
+        Ok(Place { number, ended, broken: false, too_slow: false, requests })
+    }
+
+    /// Whether the peer may have one more place. The oldest one that is kept for it gives way.
+    fn has_place_for(&mut self, (peer, consumer): Key) -> bool {
+        // Who has been told to go does so; and one that comes back takes its own place.
+        let served = self.members.values().filter(|it| it.key.0 == peer && it.end.is_some());
+        let (own, served): (Vec<_>, Vec<_>) = served.partition(|it| it.key.1 == consumer);
+        let served = served.len() + own.len().saturating_sub(1);
+        let kept = |held: &Held| matches!(held.what, Kept::Place(key, _) if key.0 == peer && key.1 != consumer);
+        let places = served + self.held.iter().filter(|held| kept(held)).count();
+        if places < MAX_PLACES {
+            return true;
+        }
+        let Some(oldest) = self.held.iter().position(kept) else { return false };
+        self.held.remove(oldest).what.end(&self.core);
+        true
+    }
+
+    /// Whether the producer has waited for this peer in vain, and it has taken nothing since.
+    fn is_suspect(&mut self, peer: &PeerId) -> bool {
+        if !self.slow.contains(peer) {
+            return false;
+        }
+        let mut members = self.members.values().filter(|member| member.key.0 == *peer);
+        let caught_up = members.any(|member| member.has_caught_up(&self.core));
+        if caught_up {
+            self.slow.forget(peer);
+        }
+        !caught_up
     }
 
     fn deny(&mut self, reason: CloseReason, peer: PeerInfo) -> Denied {
@@ -263,11 +319,13 @@ impl Worker {
     }
 
     fn attach(&mut self, place: u64, stream: SendStream) -> Option<Attached> {
+        let key = self.members.get(&place)?.key;
+        let suspect = self.is_suspect(&key.0);
         let member = self.members.get_mut(&place)?;
-        let key = member.key;
+        member.suspect = suspect;
         let mut attached = None;
         let channel = member.channel.clone();
-        let from = self.core.join(member.start, member.group, |cursor| {
+        let from = self.core.join(member.start, member.group, suspect, |cursor| {
             let outlet = Arc::new(Outlet::new(cursor, channel, stream));
             attached = Some(outlet.clone());
             outlet
@@ -306,8 +364,13 @@ impl Worker {
         }
     }
 
-    fn leave(&mut self, place: u64, broken: bool) {
+    fn leave(&mut self, place: u64, broken: bool, too_slow: bool) {
         let Some(member) = self.members.remove(&place) else { return };
+        if too_slow && self.core.config.on_lag == OnLag::Block {
+            self.slow.remember(member.key.0);
+        } else if member.has_caught_up(&self.core) {
+            self.slow.forget(&member.key.0);
+        }
         if let Some(outlet) = &member.outlet {
             let back = self
                 .members
@@ -325,7 +388,7 @@ impl Worker {
                     }
                     None => Kept::Place(member.key, cursor),
                 };
-                self.held.push(Held { what, until: Instant::now() + window });
+                self.held.push(Held { what, until: after(window) });
             } else {
                 self.core.leave(cursor);
             }
@@ -351,6 +414,7 @@ impl Worker {
     /// The catalog has changed: who must leave, and who may ask again?
     fn review(&mut self) {
         let catalog = self.discovery.catalog();
+        let rtt = |peer: &PeerInfo| self.discovery.rtt(peer.id()).or(peer.rtt());
         let mut changed = false;
         for member in self.members.values_mut() {
             // Who is not in the catalog any more is judged by its connection alone.
@@ -359,13 +423,13 @@ impl Worker {
                 continue;
             }
             changed = true;
-            member.peer = PeerInfo::new(entry.clone(), member.peer.rtt());
+            member.peer = PeerInfo::new(entry.clone(), rtt(&member.peer));
             member.info.set_peer(entry.clone());
             member.judge(&self.core.config, &self.discovery);
         }
         for waiting in &mut self.waiting {
             if let Some(entry) = catalog.get(waiting.peer.id()) {
-                waiting.peer = PeerInfo::new(entry.clone(), waiting.peer.rtt());
+                waiting.peer = PeerInfo::new(entry.clone(), rtt(&waiting.peer));
             }
         }
         if changed {
@@ -382,6 +446,8 @@ impl Worker {
 
     /// Tickets may have expired: who must leave?
     fn expire(&mut self) {
+        // Those that were renewed may be in the catalog already.
+        self.review();
         let now = self.discovery.date();
         let expired = self.members.values_mut().filter(|member| member.until.is_expired_at(now));
         expired.for_each(|member| member.judge(&self.core.config, &self.discovery));

@@ -209,3 +209,75 @@ async fn a_send_gives_the_datum_back_after_its_time() {
     };
     assert!(matches!(soon(full).await, SendError::Full(_)));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_send_with_a_time_ends_though_the_window_has_shrunk_meanwhile() {
+    let n = nodes(2).await;
+    let builder = n[0].streams().producer::<u64>().with_buffer_size(8);
+    let producer = builder.online_when(|c| c.minimum_of(0)).build().unwrap();
+    let _consumer = n[1].streams().consume::<u64>();
+    soon(producer.when().subscribed()).await;
+    for i in 0..20 {
+        soon(producer.send(i)).await.unwrap();
+        sleep(Duration::from_millis(1)).await;
+    }
+    let net = n[0].sim().unwrap().clone();
+    net.partition(&[vec![n[0].local().id()], vec![n[1].local().id()]]);
+    soon(producer.when().unsubscribed()).await;
+    let started = Instant::now();
+    let sent = producer.send_timeout(20, Duration::from_secs(1)).await;
+    assert!(matches!(sent, Err(SendError::Full(20))), "{sent:?}");
+    assert_eq!(started.elapsed(), Duration::from_secs(1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_longest_times_mean_for_ever_and_no_time_at_all_cuts_nobody_who_reads() {
+    let n = nodes(2).await;
+    let builder = n[0].streams().producer::<u64>().with_resume_window(Duration::MAX);
+    let builder = builder.online_when(|c| c.minimum_of(0)).with_stall_timeout(Duration::MAX);
+    let producer = builder.build().unwrap();
+    let mut consumer = n[1].streams().consume::<u64>();
+    soon(producer.when().subscribed()).await;
+    producer.send_timeout(1, Duration::MAX).await.unwrap();
+    assert_eq!(soon(consumer.recv()).await, Some(1));
+    let net = n[0].sim().unwrap().clone();
+    net.partition(&[vec![n[0].local().id()], vec![n[1].local().id()]]);
+    soon(producer.when().unsubscribed()).await;
+    producer.send_timeout(2, Duration::MAX).await.unwrap();
+    sleep(Duration::from_secs(100)).await;
+    net.heal();
+    let received = timeout(Duration::from_secs(60), consumer.recv()).await;
+    assert_eq!((received.unwrap(), consumer.missed()), (Some(2), 0));
+
+    let builder = n[0].streams().producer::<u32>().with_stall_timeout(Duration::ZERO);
+    let producer = builder.build().unwrap();
+    let mut consumer = n[1].streams().consume::<u32>();
+    soon(producer.when().subscribed()).await;
+    let reading = tokio::spawn(async move {
+        for i in 0..5000 {
+            assert_eq!(soon(consumer.recv()).await, Some(i));
+        }
+    });
+    for i in 0..5000 {
+        producer.send(i).await.unwrap();
+    }
+    soon(reading).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sink_sends_as_much_as_there_is_room_for_to_a_consumer_that_does_not_read() {
+    for on_lag in [OnLag::Block, OnLag::DropOldest, OnLag::Disconnect] {
+        let n = nodes(2).await;
+        let builder = n[0].streams().producer::<u64>().on_lag(on_lag);
+        let mut producer = builder.build().unwrap();
+        let mut consumer = n[1].streams().consume::<u64>();
+        soon(producer.when().online()).await;
+        for i in 0..1000 {
+            soon(SinkExt::send(&mut producer, i)).await.unwrap();
+            sleep(Duration::from_millis(1)).await;
+        }
+        for i in 0..1000 {
+            assert_eq!(soon(consumer.recv()).await, Some(i));
+        }
+    }
+}

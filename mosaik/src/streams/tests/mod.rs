@@ -1,7 +1,9 @@
 //! Whole nodes with streams over the simulated network, in virtual time.
 
 mod groups;
+mod hostile;
 mod lag;
+mod lies;
 mod resume;
 
 use std::{future::Future, time::Duration};

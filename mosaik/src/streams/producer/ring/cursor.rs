@@ -255,20 +255,48 @@ impl Ring {
 
     pub(in crate::streams::producer) fn progress(&self, id: CursorId) -> Option<Progress> {
         let cursor = &self.cursors[self.find(id)?];
+        // Whatever it is that it does not do: write, or acknowledge.
+        let holds_up = self.was_full
+            && self.waits_for(cursor)
+            && !self.is_half_free_up_to(self.limit_of(cursor));
         // A little that is gathered and holds nobody up is no reason to cut a consumer that rests.
-        let rests =
-            self.holds_back(cursor) && self.head.is_below(cursor.written.plus(self.config.window));
+        let behind = cursor.written != self.head && !self.is_gathered_for(cursor);
         Some(Progress {
             written: cursor.written.frames,
             acknowledged: cursor.acknowledged,
-            waiting: cursor.written != self.head && !rests,
+            waiting: holds_up || behind,
         })
     }
 
-    /// So many frames have been handed to the transport for every subscriber that is connected.
+    /// Whether everything has been handed to the transport but a little that is held back.
+    fn is_gathered_for(&self, cursor: &Cursor) -> bool {
+        cursor.written == cursor.taken && self.holds_back(cursor)
+    }
+
+    /// So many frames have been handed to the transport, or are held back, for every subscriber
+    /// that is connected and that the producer waits for.
     pub(in crate::streams::producer) fn written(&self) -> u64 {
-        let connected = self.cursors.iter().filter(|cursor| !cursor.held);
-        connected.map(|cursor| cursor.written.frames).min().unwrap_or(u64::MAX)
+        let awaited = self.cursors.iter().filter(|cursor| !cursor.held && self.waits_for(cursor));
+        let written = awaited.map(|cursor| match self.is_gathered_for(cursor) {
+            true => self.head.frames,
+            false => cursor.written.frames,
+        });
+        written.min().unwrap_or(u64::MAX)
+    }
+
+    /// A peer of which nobody believes that it takes anything: until it has taken something new,
+    /// nobody waits for it.
+    pub(in crate::streams::producer) fn put_on_probation(&mut self, id: CursorId) {
+        if let Some(at) = self.find(id) {
+            let cursor = &mut self.cursors[at];
+            cursor.probation.get_or_insert(cursor.acknowledged);
+            self.find_limits();
+        }
+    }
+
+    /// Whether the producer waits for the subscriber when it is too far behind.
+    pub(in crate::streams::producer) fn is_awaited(&self, id: CursorId) -> bool {
+        self.find(id).is_some_and(|at| self.waits_for(&self.cursors[at]))
     }
 
     /// What the subscriber took before has been written; gives it the next batch, if there is one
@@ -303,8 +331,7 @@ impl Ring {
         let mut cut = Vec::new();
         for at in (0..self.cursors.len()).rev() {
             let cursor = &self.cursors[at];
-            let waits = self.config.on_lag == OnLag::Block && !cursor.is_on_probation();
-            if waits || self.head.is_below(cursor.taken.plus(self.config.window)) {
+            if self.waits_for(cursor) || self.head.is_below(cursor.taken.plus(self.config.window)) {
                 continue;
             }
             if self.config.on_lag == OnLag::DropOldest || cursor.skips {

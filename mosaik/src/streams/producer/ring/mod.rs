@@ -113,6 +113,8 @@ pub(super) struct Ring {
     limit: Position,
     /// Where a subscriber for whom nobody waits is too far behind.
     soft_limit: Position,
+    /// There was no room, and not every window was half free since: senders may be waiting.
+    was_full: bool,
     /// The chunk that is being filled, and what is in it since the last segment was cut off.
     open: BytesMut,
     open_taken: Taken,
@@ -141,6 +143,7 @@ impl Ring {
             head: Position::default(),
             limit: Position::END,
             soft_limit: Position::END,
+            was_full: false,
             open: BytesMut::new(),
             open_taken: Taken::default(),
             chunk_bytes: FIRST_CHUNK_BYTES,
@@ -179,11 +182,15 @@ impl Ring {
     /// Whether every subscriber's window is at least half free: the time to go on after it was
     /// full, so that producer and subscriber do not take turns frame by frame.
     pub(super) fn is_half_free(&self) -> bool {
+        self.is_half_free_up_to(self.limit)
+    }
+
+    fn is_half_free_up_to(&self, limit: Position) -> bool {
         let half = |used: u64, limit: u64, window: usize| {
             limit == u64::MAX || used + (window as u64).div_ceil(2) <= limit
         };
-        half(self.head.frames, self.limit.frames, self.config.window.frames)
-            && half(self.head.bytes, self.limit.bytes, self.config.window.bytes)
+        half(self.head.frames, limit.frames, self.config.window.frames)
+            && half(self.head.bytes, limit.bytes, self.config.window.bytes)
     }
 
     /// Appends a frame; with nobody subscribed it is kept for those who come late, or gone.
@@ -248,6 +255,7 @@ impl Ring {
     fn advance(&mut self, bytes: usize) {
         self.head.frames += 1;
         self.head.bytes += bytes as u64;
+        self.was_full |= !self.has_room();
         if self.cursors.is_empty()
             && self.config.retain > 0
             && (self.config.recover || self.open_taken.frames.is_multiple_of(RETAINED_TOGETHER))
@@ -300,19 +308,22 @@ impl Ring {
 
     /// Drops what nobody needs any more, and finds the slowest.
     fn roll(&mut self) {
-        let end = self.end();
-        let keep = self.cursors.iter().map(Cursor::keeps_from).min().unwrap_or(end);
-        let untaken = self.cursors.iter().map(Cursor::takes_from).min().unwrap_or(end);
+        let (mut keep, mut owed, mut untaken) = (self.end(), self.end(), self.end());
+        for cursor in &self.cursors {
+            keep = keep.min(cursor.keeps_from());
+            untaken = untaken.min(cursor.takes_from());
+            if self.waits_for(cursor) {
+                owed = owed.min(cursor.keeps_from());
+            }
+        }
         while let Some(oldest) = self.segments.front() {
             let start = oldest.start();
             let bytes = self.head.bytes - start.bytes;
             let retained = oldest.end.frames.saturating_add(self.config.retain as u64)
                 > self.head.frames
                 && bytes <= RETAINED_BYTES as u64;
-            // Where the producer waits it does so before there is too much.
-            let forced = self.config.on_lag != OnLag::Block
-                && self.first < untaken
-                && bytes > KEPT_BYTES as u64;
+            // For whom the producer waits it does so before there is too much.
+            let forced = self.first < untaken.min(owed) && bytes > KEPT_BYTES as u64;
             if retained || (self.first >= keep && !forced) {
                 break;
             }
@@ -343,14 +354,26 @@ impl Ring {
     fn find_limits(&mut self) {
         (self.limit, self.soft_limit) = (Position::END, Position::END);
         for cursor in &self.cursors {
-            if self.config.on_lag == OnLag::Block && !cursor.is_on_probation() {
-                let kept = self.segment(cursor.keeps_from()).map_or(self.head, Segment::start);
-                let kept = Position { frames: u64::MAX, ..kept.plus(KEPT) };
-                self.limit = self.limit.min(cursor.written().plus(self.config.window)).min(kept);
+            if self.waits_for(cursor) {
+                self.limit = self.limit.min(self.limit_of(cursor));
             } else {
                 self.soft_limit = self.soft_limit.min(cursor.taken().plus(self.config.window));
             }
         }
+        self.was_full = !self.has_room() || (self.was_full && !self.is_half_free());
+    }
+
+    /// Whether the producer waits for this subscriber when it is too far behind.
+    #[inline]
+    fn waits_for(&self, cursor: &Cursor) -> bool {
+        self.config.on_lag == OnLag::Block && !cursor.is_on_probation()
+    }
+
+    /// Where it does.
+    fn limit_of(&self, cursor: &Cursor) -> Position {
+        let kept = self.segment(cursor.keeps_from()).map_or(self.head, Segment::start);
+        let kept = Position { frames: u64::MAX, ..kept.plus(KEPT) };
+        cursor.written().plus(self.config.window).min(kept)
     }
 }
 

@@ -159,6 +159,54 @@ fn what_is_not_acknowledged_is_kept_up_to_a_limit_where_the_producer_waits() {
 }
 
 #[test]
+fn what_one_on_probation_does_not_acknowledge_is_kept_up_to_the_same_limit() {
+    let window = Window { frames: 1000, bytes: 4 << 20 };
+    let mut ring = ring_of(window, OnLag::Block, 0, false);
+    let (id, _) = ring.join(Start::Live);
+    let awaited = join(&mut ring);
+    let frame = 1 << 20;
+    for i in 1..=40 {
+        assert!(ring.has_room() && !ring.is_overrun());
+        ring.push_own(own(&vec![1; frame]), MAX_PREFIX);
+        drain(&mut ring, id);
+        drain(&mut ring, awaited);
+        ring.acknowledge(awaited, i);
+    }
+    assert!(ring.segments.len() <= KEPT_BYTES / frame, "{}", ring.segments.len());
+    // The one that the producer waits for loses nothing by that.
+    for i in 0..40 {
+        if !ring.has_room() {
+            assert!(i >= 30, "{i}");
+            break;
+        }
+        ring.push_own(own(&vec![1; frame]), MAX_PREFIX);
+        drain(&mut ring, id);
+        drain(&mut ring, awaited);
+    }
+    assert!(!ring.has_room());
+    assert_eq!(ring.hold(awaited).then(|| drain(&mut ring, awaited).len()), Some(32));
+}
+
+#[test]
+fn who_holds_the_producer_by_acknowledging_nothing_does_not_rest() {
+    let window = Window { frames: 1000, bytes: 4 << 20 };
+    let mut ring = ring_of(window, OnLag::Block, 0, false);
+    let id = join(&mut ring);
+    let waits = |ring: &Ring| ring.progress(id).is_some_and(|progress| progress.waiting);
+    let frame = 1 << 20;
+    for _ in 0..KEPT_BYTES / frame {
+        assert!(ring.has_room() && !waits(&ring));
+        ring.push_own(own(&vec![1; frame]), MAX_PREFIX);
+        drain(&mut ring, id);
+    }
+    assert!(!ring.has_room() && waits(&ring));
+    ring.acknowledge(id, 1);
+    assert!(ring.has_room() && !ring.is_half_free() && waits(&ring), "senders still wait");
+    ring.acknowledge(id, 8);
+    assert!(ring.is_half_free() && !waits(&ring));
+}
+
+#[test]
 fn who_comes_back_goes_on_where_it_was() {
     let mut ring = ring(100);
     let id = join(&mut ring);
@@ -407,4 +455,43 @@ fn short_writes_that_nobody_acknowledges_are_gathered() {
     ring.push(&[7; 100]);
     assert_eq!(ring.next_batch(id, false, &mut batch).frames, 0);
     assert_eq!(ring.next_batch(id, true, &mut batch).frames, 1);
+}
+
+#[test]
+fn a_flush_does_not_wait_for_what_is_gathered_nor_for_those_that_nobody_waits_for() {
+    for on_lag in [OnLag::Block, OnLag::DropOldest, OnLag::Disconnect] {
+        let window = Window { frames: 1000, bytes: 1 << 20 };
+        let mut ring = ring_of(window, on_lag, 0, false);
+        let id = join(&mut ring);
+        let mut batch = Vec::new();
+        for sent in 1..=128 {
+            ring.push(&[7; 100]);
+            assert_eq!(ring.next_batch(id, false, &mut batch).frames, 1);
+            assert_eq!(ring.written() >= sent, on_lag != OnLag::Block, "taken is not yet written");
+            ring.next_batch(id, false, &mut batch);
+            assert!(ring.written() >= sent);
+        }
+        ring.push(&[7; 100]);
+        assert!(!ring.has_more(id) && ring.written() >= 129);
+    }
+    let mut ring = ring(1000);
+    ring.join(Start::Live);
+    push(&mut ring, 0..3);
+    assert!(ring.written() >= 3, "on probation");
+}
+
+#[test]
+fn a_write_that_the_transport_does_not_take_is_no_rest() {
+    let mut ring = ring(1000);
+    let id = join(&mut ring);
+    let mut batch = Vec::new();
+    for _ in 0..129 {
+        ring.push(&[7; 20_000]);
+        ring.next_batch(id, false, &mut batch);
+    }
+    // The last batch is under way for ever; a little came after it.
+    ring.push(&[7; 100]);
+    assert!(!ring.has_more(id));
+    assert!(ring.progress(id).is_some_and(|progress| progress.waiting));
+    assert_eq!(ring.written(), 128);
 }
