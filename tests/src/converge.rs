@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use anyhow::{Result, bail};
 use mosaik::{
     Network,
     discovery::Config,
@@ -12,21 +13,34 @@ use tokio::time::sleep;
 
 /// How long nodes that know each other are watched.
 const STEADY: Duration = Duration::from_secs(60);
+/// Virtual time that nodes may take to know each other.
+const LIMIT: Duration = Duration::from_secs(600);
 /// The nodes all others are told of: the first of them.
 const ENTRANCES: usize = 2;
 
 /// Starts so many nodes at once that are told of two of them, waits until each knows all others,
 /// and prints what that took.
 ///
+/// # Errors
+/// When they do not within ten minutes of virtual time.
+///
 /// # Panics
 /// When a node cannot be started.
-pub fn converge(count: usize) {
+pub fn converge(count: usize) -> Result<()> {
+    converge_within(count, LIMIT)
+}
+
+fn converge_within(count: usize, limit: Duration) -> Result<()> {
     let begun = Instant::now();
     simulate(1, |simulation: Simulation| async move {
         let nodes = start(&simulation, count).await;
         let knows_all =
             |node: &Network| node.discovery().catalog().signed_peers_count() == count - 1;
         while !nodes.iter().all(knows_all) {
+            if simulation.elapsed() >= limit {
+                let knowing = nodes.iter().filter(|node| knows_all(node)).count();
+                bail!("{knowing} of {count} nodes know all others after {limit:?}");
+            }
             sleep(Duration::from_millis(20)).await;
         }
         let first = costs(&simulation, &nodes);
@@ -44,7 +58,8 @@ pub fn converge(count: usize) {
             begun.elapsed(),
             simulation.digest()
         );
-    });
+        Ok(())
+    })
 }
 
 async fn start(simulation: &Simulation, count: usize) -> Vec<Network> {
@@ -104,5 +119,17 @@ impl Costs {
             self.most / 1024,
             self.dials as f64 / nodes as f64
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nodes_that_know_each_other_too_late_are_a_failure() {
+        let error = converge_within(3, Duration::ZERO).unwrap_err().to_string();
+        assert!(error.ends_with("of 3 nodes know all others after 0ns"), "{error}");
+        converge_within(3, LIMIT).unwrap();
     }
 }

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use super::{
-    catalog::{Input, SyncItem, Want},
+    catalog::{SyncItem, Want},
     entry::RawEntry,
     refusal::Refusal,
     shared::Shared,
@@ -85,7 +85,7 @@ impl HelloSections {
 
     /// A peer shows what is to prove that there is a newer run of this node.
     pub(crate) fn hear_of_newer_run(&self, proof: &[u8]) {
-        if let Ok(item) = schema::decode_prefix::<SyncItem>(proof) {
+        if let Some(item) = newer_run(proof) {
             // Refused as every record of the own id, after it was looked at.
             let _ = self.shared.take(item);
         }
@@ -128,7 +128,7 @@ impl HelloSections {
             self.shared.refusals().count(Refusal::Forged);
             return Err(CloseReason::ProtocolViolation);
         }
-        if let Err(refusal) = self.shared.merge(Input::Entry(entry)) {
+        if let Err(refusal) = self.shared.meet(entry) {
             tracing::debug!(%peer, %refusal, "the entry of a peer was refused");
         }
         Ok(())
@@ -142,6 +142,11 @@ fn encode<T: Serialize>(section: &T) -> Bytes {
 pub(super) fn decode<T: DeserializeOwned>(section: &[u8]) -> Result<T, CloseReason> {
     // Fields beyond those known are those of a later version.
     schema::decode_prefix(section).map_err(|_| CloseReason::ProtocolViolation)
+}
+
+/// What a peer shows as a record of a newer run; to be verified.
+pub(super) fn newer_run(proof: &[u8]) -> Option<SyncItem> {
+    schema::decode_prefix(proof).ok()
 }
 
 /// With and without a known version of the other's entry.
@@ -166,6 +171,7 @@ mod tests {
     use crate::{
         clock::Clock,
         discovery::{beat::Raw, catalog::Merged, config::Config, entry::PeerEntry, gate::Gate},
+        id::Tag,
         ticket::{Expiration, Verdict},
     };
 
@@ -312,6 +318,65 @@ mod tests {
         assert_eq!((a.admits(&b.me()), a.catalog().peers_count()), (Err(Denial::Invalid), 0));
     }
 
+    /// A node whose entry takes about so many times 32 bytes.
+    fn large(seed: u8, tags: u64) -> Arc<Shared> {
+        let node = node(seed, "net");
+        node.edit(|entry| entry.add_tags((0..tags).map(Tag::from_u64).collect::<Vec<_>>()))
+            .unwrap();
+        node
+    }
+
+    #[tokio::test]
+    async fn strangers_without_a_ticket_do_not_take_the_room_of_members() {
+        let a = gated(1);
+        a.change(|state, _| state.set_max_bytes(8 * 1024));
+        let strangers = |seeds: std::ops::Range<u8>, tags| {
+            for seed in seeds {
+                assert!(meet(&a, &large(seed, tags))[0].is_err());
+            }
+        };
+        // Both those that take much and those that take little.
+        strangers(100..120, 60);
+        strangers(120..160, 0);
+        assert_eq!(a.catalog().peers_count(), 0);
+        for seed in 10..13 {
+            let member = large(seed, 30);
+            member.edit(|entry| entry.add_ticket(ticket(b"good"))).unwrap();
+            assert_eq!(meet(&a, &member), [Ok(()), Ok(())]);
+        }
+        strangers(160..200, 0);
+        strangers(200..220, 60);
+        assert_eq!(a.catalog().peers_count(), 3);
+        // Of whom others tell: the ticket comes by itself.
+        let member = large(13, 30);
+        member.edit(|entry| entry.add_ticket(ticket(b"good"))).unwrap();
+        assert!(a.take(SyncItem::Entry(member.local().to_raw_with_tickets())).is_ok());
+        assert_eq!(a.catalog().peers_count(), 4);
+    }
+
+    #[tokio::test]
+    async fn who_shows_itself_finds_room_in_a_catalog_full_of_those_that_were_only_heard_of() {
+        let (a, newcomer) = (node(1, "net"), large(2, 30));
+        a.change(|state, _| state.set_max_bytes(8 * 1024));
+        let hear = |seed, tags| a.take(SyncItem::Entry(large(seed, tags).local().to_raw()));
+        let heard: Vec<_> = (10..30).map(|seed| hear(seed, 30)).collect();
+        assert!(heard[0].is_ok());
+        assert_eq!(heard.last(), Some(&Err(Refusal::Full)));
+        assert_eq!(meet(&a, &newcomer)[0], Ok(()));
+        assert!(a.catalog().get(&newcomer.me()).is_some());
+        // However little others take, they do not push it out.
+        for seed in 30..200 {
+            let _ = hear(seed, 0);
+        }
+        assert!(a.catalog().get(&newcomer.me()).is_some());
+        // Once it is not connected any more, it is one of many.
+        a.change(|state, _| state.set_met(&newcomer.me(), false));
+        for seed in 200..220 {
+            let _ = hear(seed, 0);
+        }
+        assert!(a.catalog().get(&newcomer.me()).is_none());
+    }
+
     #[tokio::test]
     async fn an_entry_that_changed_during_the_hello_is_taken_in() {
         let (a, b) = (node(1, "net"), node(2, "net"));
@@ -341,6 +406,41 @@ mod tests {
         let departure = SyncItem::Departure(Raw::from(b.departure()));
         assert_eq!(a.take_announced(departure.clone()), Ok(Merged::New));
         assert_eq!(a.take_announced(departure), Err(Refusal::Stale));
+    }
+
+    #[tokio::test]
+    async fn an_announcement_with_bodies_of_tickets_is_not_passed_on() {
+        let (a, b) = (node(1, "net"), node(2, "net"));
+        b.edit(|entry| entry.add_ticket(ticket(b"good"))).unwrap();
+        for junk in [ticket(b"good"), ticket(b"junk")] {
+            let mut raw = b.local().to_raw();
+            raw.set_tickets(vec![junk]);
+            assert_eq!(a.take_announced(SyncItem::Entry(raw)), Err(Refusal::Malformed));
+        }
+        assert_eq!(a.catalog().peers_count(), 0);
+        assert_eq!(a.take_announced(SyncItem::Entry(b.local().to_raw())), Ok(Merged::New));
+    }
+
+    #[tokio::test]
+    async fn a_peer_that_announces_too_often_is_not_passed_on_and_others_are() {
+        let (a, b, c) = (node(1, "net"), node(2, "net"), node(3, "net"));
+        let announce = |node: &Shared| {
+            node.edit(|entry| entry).unwrap();
+            let version = node.local().update_version();
+            let mut raw = node.local().to_raw();
+            raw.set_tickets(Vec::new());
+            (a.take_announced(SyncItem::Entry(raw)), version)
+        };
+        let outcomes: Vec<_> = (0..200).map(|_| announce(&b)).collect();
+        let news = outcomes.iter().filter(|(outcome, _)| *outcome == Ok(Merged::New)).count();
+        assert!((30..100).contains(&news), "{news}");
+        assert_eq!(outcomes[199].0, Err(Refusal::Flooded));
+        assert_eq!(a.refusals().of(Refusal::Flooded), 200 - news as u64);
+        assert_eq!(announce(&c).0, Ok(Merged::New));
+        // By other ways its newest entry is taken all the same.
+        assert!(a.take(SyncItem::Entry(b.local().to_raw())).is_ok());
+        let known = a.catalog().get(&b.me()).unwrap().update_version();
+        assert_eq!(known, outcomes[199].1);
     }
 
     #[tokio::test]

@@ -11,17 +11,17 @@ use super::{
     catalog::SyncItem,
     description::Description,
     entry::RawEntry,
+    refusal::Refusal,
     shared::Shared,
     skew::ClockSkew,
     version::{PeerEntryVersion, date},
 };
 use crate::{
     id::{PeerId, UniqueId},
-    schema,
     ticket::Ticket,
     transport::{
         Link, MessageError, MessageReader, MessageWriter, OpenError, RecvStream, SendStream,
-        StreamKind,
+        StreamKind, decode_message,
     },
 };
 
@@ -31,6 +31,10 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 const QUESTION_LIMIT: usize = 40 * 1024;
 /// The largest answer: one entry of the largest size, and what comes with it.
 const ANSWER_LIMIT: usize = 320 * 1024;
+/// The largest description of an id.
+const DESCRIPTION_LIMIT: usize = 64 * 1024;
+/// The largest answer that only says that the question was heard; a later version may add to it.
+const HEARD_LIMIT: usize = 1024;
 
 /// What peers ask each other. Later versions append variants, and fields to variants.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -62,6 +66,37 @@ pub(super) enum Answer {
     Tickets(Vec<Ticket>),
 }
 
+/// Which answer it is: the same variants, without what they carry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+enum AnswerKind {
+    Unknown,
+    Heard,
+    Description,
+    Entry,
+    Tickets,
+}
+
+impl Question {
+    /// What answers this question, if it is known.
+    fn answer_kind(&self) -> AnswerKind {
+        match self {
+            Self::Ping | Self::Skew { .. } | Self::TicketsChanged(_) => AnswerKind::Heard,
+            Self::Describe(_) => AnswerKind::Description,
+            Self::Fetch(_) => AnswerKind::Entry,
+            Self::Tickets(_) => AnswerKind::Tickets,
+        }
+    }
+
+    /// The largest answer to this question, in bytes.
+    fn answer_limit(&self) -> usize {
+        match self.answer_kind() {
+            AnswerKind::Unknown | AnswerKind::Heard => HEARD_LIMIT,
+            AnswerKind::Description => DESCRIPTION_LIMIT,
+            AnswerKind::Entry | AnswerKind::Tickets => ANSWER_LIMIT,
+        }
+    }
+}
+
 /// A question that was not answered.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum AskError {
@@ -73,50 +108,97 @@ pub(super) enum AskError {
     NoAnswer,
     #[error("the peer does not know this question")]
     Unknown,
+    #[error("the peer answered another question")]
+    Mismatch,
     #[error("the peer did not answer in time")]
     TimedOut,
 }
 
+impl AskError {
+    /// As what it is counted, if the peer is to blame.
+    fn refusal(&self) -> Option<Refusal> {
+        match self {
+            Self::Message(error) => Refusal::of_message(error),
+            Self::Mismatch => Some(Refusal::Malformed),
+            Self::Open(_) | Self::NoAnswer | Self::Unknown | Self::TimedOut => None,
+        }
+    }
+}
+
 /// Asks, and waits for the answer; tells how long that took.
-pub(super) async fn ask(link: &Link, question: &Question) -> Result<(Answer, Duration), AskError> {
+pub(super) async fn ask(
+    shared: &Shared,
+    link: &Link,
+    question: &Question,
+) -> Result<(Answer, Duration), AskError> {
     let exchange = async {
         let (send, recv) = link.open(StreamKind::Ask).await?;
         let mut writer = MessageWriter::new(send);
         let begun = Instant::now();
         writer.send(question).await?;
         writer.finish();
-        let mut reader = MessageReader::new(recv, ANSWER_LIMIT);
+        let mut reader = MessageReader::new(recv, question.answer_limit());
         let bytes = reader.next_bytes().await?.ok_or(AskError::NoAnswer)?;
-        match schema::decode_prefix(&bytes).map_err(|_| MessageError::Malformed)? {
-            Answer::Unknown => Err(AskError::Unknown),
-            answer => Ok((answer, begun.elapsed())),
+        // Only what was asked for is decoded any further.
+        let kind: AnswerKind = decode_message(&bytes)?;
+        if kind == AnswerKind::Unknown {
+            return Err(AskError::Unknown);
+        }
+        if kind != question.answer_kind() {
+            return Err(AskError::Mismatch);
+        }
+        let answer: Answer = decode_message(&bytes)?;
+        match (question, &answer) {
+            (Question::Fetch(peer), Answer::Entry(Some(entry))) if entry.peer() != Some(*peer) => {
+                Err(AskError::Mismatch)
+            }
+            _ => Ok((answer, begun.elapsed())),
         }
     };
-    timeout(TIMEOUT, exchange).await.unwrap_or(Err(AskError::TimedOut))
+    let outcome = timeout(TIMEOUT, exchange).await.unwrap_or(Err(AskError::TimedOut));
+    if let Some(refusal) = outcome.as_ref().err().and_then(AskError::refusal) {
+        shared.refusals().count(refusal);
+    }
+    outcome
 }
 
-/// Answers one question of a peer.
+/// Answers one question of a peer; what cannot be read, and what is not known, is counted.
 pub(super) async fn answer(shared: &Shared, link: &Link, send: SendStream, recv: RecvStream) {
     let mut reader = MessageReader::new(recv, QUESTION_LIMIT);
     let mut writer = MessageWriter::new(send);
+    let count = |refusal: Option<Refusal>| {
+        refusal.into_iter().for_each(|refusal| shared.refusals().count(refusal));
+    };
     let exchange = async {
         if let Some(question) = reader.next_bytes().await? {
-            writer.send(&shared.answer(&link.peer(), &question)).await?;
+            let answer = match decode_message(&question) {
+                Ok(question) => shared.answer(&link.peer(), question),
+                Err(error) => {
+                    count(Refusal::of_message(&error));
+                    Answer::Unknown
+                }
+            };
+            writer.send(&answer).await?;
             writer.finish();
         }
         Ok::<_, MessageError>(())
     };
     match timeout(TIMEOUT, exchange).await {
         Ok(Ok(())) => {}
-        Ok(Err(error)) => tracing::debug!(peer = %link.peer(), %error, "a question failed"),
-        Err(_) => tracing::debug!(peer = %link.peer(), "a question took too long"),
+        Ok(Err(error)) => {
+            count(Refusal::of_message(&error));
+            tracing::debug!(peer = %link.peer(), %error, "a question failed");
+        }
+        Err(_) => {
+            count(Some(Refusal::TimedOut));
+            tracing::debug!(peer = %link.peer(), "a question took too long");
+        }
     }
 }
 
 impl Shared {
     /// What this node answers.
-    fn answer(&self, from: &PeerId, question: &[u8]) -> Answer {
-        let Ok(question) = schema::decode_prefix(question) else { return Answer::Unknown };
+    fn answer(&self, from: &PeerId, question: Question) -> Answer {
         match question {
             Question::Ping => Answer::Heard,
             Question::Describe(id) => Answer::Description(self.description(&id)),
@@ -155,6 +237,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::schema;
 
     /// What a later version may ask.
     #[derive(Serialize)]
@@ -181,6 +264,19 @@ mod tests {
             |later: &Later| schema::decode_prefix::<Question>(&schema::encode(later).unwrap());
         assert_eq!(decode(&Later::Ping { since: 7 }), Ok(Question::Ping));
         assert!(decode(&Later::Weather("fine?".into())).is_err());
+    }
+
+    #[test]
+    fn an_answer_is_known_by_its_first_byte() {
+        let kind = |answer: Answer| {
+            schema::decode_prefix::<AnswerKind>(&schema::encode(&answer).unwrap()).unwrap()
+        };
+        assert_eq!(kind(Answer::Unknown), AnswerKind::Unknown);
+        assert_eq!(kind(Answer::Heard), AnswerKind::Heard);
+        let described = Some(Description::new("prices"));
+        assert_eq!(kind(Answer::Description(described)), AnswerKind::Description);
+        assert_eq!(kind(Answer::Entry(None)), AnswerKind::Entry);
+        assert_eq!(kind(Answer::Tickets(Vec::new())), AnswerKind::Tickets);
     }
 
     proptest! {

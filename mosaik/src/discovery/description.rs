@@ -7,10 +7,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    id::UniqueId,
-    schema::{self, Schema},
-};
+use crate::{id::UniqueId, schema::Schema};
 
 /// The most that the answer to a question about an id may take, encoded, in bytes.
 const MAX_BYTES: usize = 60 * 1024;
@@ -38,7 +35,7 @@ impl Description {
     pub(crate) fn with_schema(self, schema: Option<Arc<Schema>>) -> Self {
         let schema = schema.map(Arc::unwrap_or_clone);
         let fits = |schema: &Schema| {
-            schema::encode(schema).is_ok_and(|bytes| bytes.len() + self.intent.len() <= MAX_BYTES)
+            schema.to_send().is_some_and(|bytes| bytes.len() + self.intent.len() <= MAX_BYTES)
         };
         Self { schema: schema.filter(fits), ..self }
     }
@@ -49,7 +46,7 @@ impl Description {
     }
 
     /// What the data look like on the wire; `None` if they are opaque, or the schema is larger
-    /// than 60 KiB.
+    /// than 60 KiB or has more than 1,024 structs and enums.
     pub fn schema(&self) -> Option<&Schema> {
         self.schema.as_ref()
     }
@@ -80,7 +77,7 @@ impl Descriptions {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::schema::schema_of;
+    use crate::schema::{self, schema_of};
 
     #[test]
     fn a_name_is_cut_between_characters() {

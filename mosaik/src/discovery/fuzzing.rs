@@ -80,9 +80,15 @@ pub(crate) fn decoders() -> Vec<Decoder> {
     .sample(encoded(&raw(1)))
     .sample(encoded(&entry(2).to_raw()));
     let files = Decoder::new("discovery/local-file", |bytes| {
-        schema::decode::<RawEntry>(bytes).is_ok_and(verifies)
+        schema::decode_prefix::<RawEntry>(bytes).is_ok_and(verifies)
     })
-    .sample(encoded(&raw(1)));
+    .sample(encoded(&raw(1)))
+    .sample([encoded(&raw(1)), b"of a later version".to_vec()].concat());
+    let newer_runs = Decoder::new("discovery/newer-run", |proof| {
+        admission::newer_run(proof).is_some_and(proves)
+    })
+    .sample(encoded(&SyncItem::Entry(raw(1))))
+    .sample(encoded(&SyncItem::Departure(departure(3))));
     let names = Decoder::new("discovery/local-file-name", |bytes| {
         std::str::from_utf8(bytes).is_ok_and(|name| sources::peer_of_entry(name).is_some())
     })
@@ -109,11 +115,7 @@ pub(crate) fn decoders() -> Vec<Decoder> {
     .map(encoded)
     .collect();
     let mut items = Decoder::new("discovery/sync-item", |bytes| {
-        schema::decode_prefix::<SyncItem>(bytes).is_ok_and(|item| match item {
-            SyncItem::Entry(raw) => verifies(raw),
-            SyncItem::Beat(raw) => raw.verify(&NetworkTag::of(&network())).is_ok(),
-            SyncItem::Departure(raw) => raw.verify(&NetworkTag::of(&network())).is_ok(),
-        })
+        schema::decode_prefix::<SyncItem>(bytes).is_ok_and(proves)
     });
     items.samples = vec![
         encoded(&SyncItem::Entry(raw(1))),
@@ -162,6 +164,7 @@ pub(crate) fn decoders() -> Vec<Decoder> {
         entries,
         files,
         names,
+        newer_runs,
         bodies,
         offers,
         pages,
@@ -199,6 +202,14 @@ fn gossip_decoders() -> [Decoder; 2] {
     gossip.samples = frames.iter().map(|frame| framed(frame)).collect();
     gossip.samples.push(frames.iter().flat_map(|frame| framed(frame)).collect());
     [announcements, gossip]
+}
+
+fn proves(item: SyncItem) -> bool {
+    match item {
+        SyncItem::Entry(raw) => verifies(raw),
+        SyncItem::Beat(raw) => raw.verify(&NetworkTag::of(&network())).is_ok(),
+        SyncItem::Departure(raw) => raw.verify(&NetworkTag::of(&network())).is_ok(),
+    }
 }
 
 fn verifies(raw: RawEntry) -> bool {

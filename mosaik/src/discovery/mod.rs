@@ -42,7 +42,7 @@ mod tests;
 mod version;
 mod worker;
 
-use std::{fmt, sync::Arc};
+use std::{fmt, sync::Arc, time::Duration};
 
 use chrono::{DateTime, Utc};
 use futures::future::join_all;
@@ -84,12 +84,14 @@ use reach::{AddressBook, Reach};
 use rtt::Probes;
 use shared::Shared;
 use sources::{BootstrapSource, LocalDirectory, LocalSource, Source};
-use worker::{Command, Inputs, Worker};
+use worker::{Command, Inputs, Turns, Worker};
 
 /// Commands that may wait for the worker.
 const COMMANDS_BACKLOG: usize = 256;
 /// Frames from all neighbours that may wait for the worker; their streams wait beyond that.
 const INBOUND_BACKLOG: usize = 256;
+/// The longest time for [`Discovery::dial`].
+const DIAL_TIME: Duration = Duration::from_secs(5);
 
 /// Who is out there, as seen by one node. Clones share it.
 ///
@@ -170,16 +172,19 @@ impl Discovery {
     /// becomes their neighbour. Nodes can be given by id alone if their addresses are known.
     ///
     /// Best effort: returns when each has been reached or has failed (after 5 s at most), without
-    /// saying which. Cancel safe.
+    /// saying which. An exchange that takes longer goes on. Cancel safe.
     pub async fn dial<V>(&self, nodes: impl IntoIterOrSingle<EndpointAddr, V>) {
         let dials = nodes.into_many().map(|node| {
-            let reach = self.reach.clone();
+            let this = self.clone();
             async move {
                 let peer = node.id;
-                let outcome = match reach.contact(node).await {
-                    Ok(link) => reach.sync_with(EndpointAddr::new(link.peer())).await,
-                    Err(source) => Err(Error::Unreachable { peer, source: source.into() }),
+                let dial = async {
+                    match this.reach.contact(node).await {
+                        Ok(link) => this.sync_with(link.peer()).await,
+                        Err(source) => Err(Error::Unreachable { peer, source: source.into() }),
+                    }
                 };
+                let outcome = timeout(DIAL_TIME, dial).await.unwrap_or(Err(Error::Timeout(peer)));
                 if let Err(error) = outcome {
                     tracing::debug!(%peer, %error, "dialling a peer failed");
                 }
@@ -215,7 +220,8 @@ impl Discovery {
     /// sides hold each other and all that either knew. With a peer of another network nothing is
     /// exchanged, and that is no error.
     ///
-    /// Begins at once and goes on when the future is dropped. Bounded to about a minute.
+    /// Begins at once and goes on when the future is dropped. Bounded to about a minute. A peer
+    /// answers a few in a row at once, then about one in a second.
     ///
     /// # Errors
     /// [`Error::Unreachable`], [`Error::Interrupted`] or [`Error::Timeout`] by how far it came,
@@ -421,13 +427,15 @@ fn serve(reach: &Reach, inbound: mpsc::Sender<neighbors::Inbound>) {
         let book = book.clone();
         Box::pin(async move { book.lookup(&peer).await })
     }));
+    let refusals = reach.shared().refusals().clone();
     reach.transport.serve(StreamKind::Gossip, move |link, send, recv| {
-        neighbors::read(link, send, recv, inbound.clone())
+        neighbors::read(link, send, recv, inbound.clone(), refusals.clone())
     });
     let (shared, commands) = (reach.shared().clone(), reach.commands.clone());
+    let turns = Arc::new(Turns::new());
     reach.transport.serve(StreamKind::Sync, move |link, send, recv| {
-        let (shared, commands) = (shared.clone(), commands.clone());
-        async move { worker::answer_sync(&shared, &commands, link, send, recv).await }
+        let (shared, commands, turns) = (shared.clone(), commands.clone(), turns.clone());
+        async move { worker::answer_sync(&shared, &turns, &commands, link, send, recv).await }
     });
     let shared = reach.shared().clone();
     reach.transport.serve(StreamKind::Ask, move |link, send, recv| {

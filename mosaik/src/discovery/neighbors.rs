@@ -7,8 +7,11 @@
 //! what is over already, and must not end what has begun since.
 
 use std::{
-    collections::{BTreeSet, HashMap},
-    sync::atomic::{AtomicU64, Ordering},
+    collections::{BTreeMap, BTreeSet},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -19,7 +22,11 @@ use tokio::{
     time::{Instant, timeout, timeout_at},
 };
 
-use super::{gossip::MAX_FRAME_BYTES, reach::Reach};
+use super::{
+    gossip::MAX_FRAME_BYTES,
+    reach::Reach,
+    refusal::{Refusal, Refusals},
+};
 use crate::{
     id::PeerId,
     tasks::Tasks,
@@ -59,7 +66,7 @@ pub(super) struct Neighbors {
     reach: Reach,
     tasks: Tasks,
     inbound: mpsc::Sender<Inbound>,
-    pairs: HashMap<PeerId, Pair>,
+    pairs: BTreeMap<PeerId, Pair>,
     writers: u64,
 }
 
@@ -85,7 +92,7 @@ enum Said {
 
 impl Neighbors {
     pub(super) fn new(reach: Reach, tasks: Tasks, inbound: mpsc::Sender<Inbound>) -> Self {
-        Self { reach, tasks, inbound, pairs: HashMap::new(), writers: 0 }
+        Self { reach, tasks, inbound, pairs: BTreeMap::new(), writers: 0 }
     }
 
     /// Brings a frame to a peer, which is dialled if need be; false if that cannot be.
@@ -218,6 +225,7 @@ pub(super) async fn read(
     mut send: SendStream,
     recv: RecvStream,
     inbound: mpsc::Sender<Inbound>,
+    refusals: Arc<Refusals>,
 ) {
     static STREAMS: AtomicU64 = AtomicU64::new(0);
     let peer = link.peer();
@@ -231,7 +239,9 @@ pub(super) async fn read(
                 Ok(known) => News::Released(u32::from_le_bytes(known)),
                 Err(_) => News::Frame(frame),
             },
-            Ok(None) | Err(_) => {
+            ended => {
+                let refusal = ended.err().as_ref().and_then(Refusal::of_message);
+                refusal.into_iter().for_each(|refusal| refusals.count(refusal));
                 // When nobody hears it, the node is shutting down.
                 let _ = tell(News::ReadEnd).await;
                 // Each side talks on the stream that it opened; this tells the other that its

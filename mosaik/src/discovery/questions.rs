@@ -41,9 +41,9 @@ impl Discovery {
             DialError::ShuttingDown => Error::Cancelled,
             source => Error::Unreachable { peer: to, source: source.into() },
         })?;
-        match ask(&link, &Question::Describe(id)).await {
+        match ask(self.shared(), &link, &Question::Describe(id)).await {
             Ok((Answer::Description(description), _)) => Ok(description),
-            // It is older than this question, or answers another one.
+            // It is older than this question.
             Ok(_) | Err(AskError::Unknown) => Ok(None),
             Err(AskError::TimedOut) => Err(Error::Timeout(to)),
             Err(source) => Err(Error::Interrupted { peer: to, source: source.into() }),

@@ -6,8 +6,13 @@ use iroh::EndpointAddr;
 use tokio::sync::mpsc;
 
 use super::{
-    entry::SignedPeerEntry, error::Error, shared::Shared, skew::ClockSkew, sources::LocalDirectory,
-    sync, worker::Command,
+    entry::SignedPeerEntry,
+    error::Error,
+    shared::Shared,
+    skew::ClockSkew,
+    sources::LocalDirectory,
+    sync,
+    worker::{Command, SourceName},
 };
 use crate::{
     id::PeerId,
@@ -77,8 +82,8 @@ impl Reach {
     }
 
     /// An address was found by a source; the worker decides whether it is needed.
-    pub(super) async fn found(&self, address: EndpointAddr) {
-        let _ = self.commands.send(Command::Found(address)).await;
+    pub(super) async fn found(&self, source: SourceName, address: EndpointAddr) {
+        let _ = self.commands.send(Command::Found(source, address)).await;
     }
 
     /// Connects to a peer and exchanges catalogs with it.
@@ -86,8 +91,8 @@ impl Reach {
         let peer = to.id;
         let outcome = self.exchange(to).await;
         let (learned, outcome) = match outcome {
-            Ok(learned) => (learned, Ok(())),
-            Err(error) => (Vec::new(), Err(error)),
+            Ok(learned) => (Some(learned), Ok(())),
+            Err(error) => (None, Err(error)),
         };
         // When the worker is gone, the node is shutting down.
         let _ = self.commands.send(Command::Synced(peer, learned)).await;

@@ -5,11 +5,14 @@ use std::{
     sync::atomic::{AtomicU64, Ordering},
 };
 
+use crate::transport::MessageError;
+
 /// Why a record, frame or file from elsewhere was not taken in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 #[non_exhaustive]
 pub enum Refusal {
-    /// The bytes are not a message, or lie about themselves.
+    /// The bytes are not a message, or lie about themselves, or are not what was asked for; a file
+    /// is none that a node has written.
     #[error("malformed")]
     Malformed,
     /// A signature does not match, or a record speaks for another peer.
@@ -30,8 +33,8 @@ pub enum Refusal {
     /// It speaks about this node itself.
     #[error("about this node itself")]
     OwnId,
-    /// The neighbour that delivered it had used up its share.
-    #[error("beyond the neighbour's share")]
+    /// The neighbour that delivered it, or the peer that it is about, had used up its share.
+    #[error("beyond the share of the neighbour or of the peer")]
     Flooded,
     /// The catalog is full.
     #[error("no room left")]
@@ -39,10 +42,13 @@ pub enum Refusal {
     /// A message of a kind that this version does not know.
     #[error("of a later version")]
     Unknown,
+    /// The peer did not get on with an exchange, or left the answer unread, for too long.
+    #[error("not in time")]
+    TimedOut,
 }
 
 impl Refusal {
-    const ALL: [Self; 10] = [
+    const ALL: [Self; 11] = [
         Self::Malformed,
         Self::Forged,
         Self::Stale,
@@ -53,7 +59,18 @@ impl Refusal {
         Self::Flooded,
         Self::Full,
         Self::Unknown,
+        Self::TimedOut,
     ];
+
+    /// As what a message is counted that could not be read; `None` if the peer has just gone.
+    pub(super) fn of_message(error: &MessageError) -> Option<Self> {
+        match error {
+            MessageError::TooLarge { .. } => Some(Self::Oversized),
+            MessageError::Malformed | MessageError::Truncated => Some(Self::Malformed),
+            MessageError::Unknown => Some(Self::Unknown),
+            MessageError::Stream(_) | MessageError::Encoding => None,
+        }
+    }
 }
 
 /// Counts of refusals by reason, since the node started.
@@ -102,6 +119,6 @@ mod tests {
         for (times, (_, count)) in refusals.iter().enumerate() {
             assert_eq!(count, times as u64);
         }
-        assert_eq!(refusals.total(), 45);
+        assert_eq!(refusals.total(), 55);
     }
 }

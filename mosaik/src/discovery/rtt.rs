@@ -94,7 +94,7 @@ async fn measure(reach: &Reach, to: EndpointAddr) -> Option<Duration> {
             return None;
         }
     };
-    match ask(&link, &Question::Ping).await {
+    match ask(reach.shared(), &link, &Question::Ping).await {
         Ok((_, took)) => Some(took),
         Err(error) => {
             tracing::debug!(%peer, %error, "a ping was not answered");

@@ -26,7 +26,8 @@ pub(super) use tickets::Wanted;
 use super::{
     beat::{Beat, Departure},
     catalog::{
-        Catalog, Change, Effects, Input, Merged, Rules, State, StreamIndex, StreamPeers, SyncItem,
+        Catalog, Change, Claim, Effects, Input, Merged, Rules, State, StreamIndex, StreamPeers,
+        SyncItem,
     },
     config::Config,
     derived::NetworkTag,
@@ -226,11 +227,34 @@ impl Shared {
         result
     }
 
-    /// Takes in what a peer told, once its signatures are verified; counts it if it is refused.
+    /// Takes in what was heard of a peer, once its signatures are verified; counts it if it is
+    /// refused.
     pub(super) fn merge(&self, input: Input) -> Result<Merged, Refusal> {
+        self.merge_with(Claim::default(), input)
+    }
+
+    /// As [`Shared::merge`], for what a peer has shown itself.
+    pub(super) fn meet(&self, entry: SignedPeerEntry) -> Result<Merged, Refusal> {
+        self.merge_with(Claim { is_met: true, is_let_in: false }, Input::Entry(entry))
+    }
+
+    fn merge_with(&self, claim: Claim, input: Input) -> Result<Merged, Refusal> {
         let now = self.now();
         let (peer, dated) = (*input.peer(), input.latest_date());
-        let merged = self.change(|state, effects| state.merge(input, now, effects));
+        let merge = |claim, input| {
+            self.change(|state, effects| state.merge_with(claim, input, now, effects))
+        };
+        let entry = match &input {
+            Input::Entry(entry) => self.gate.is_some().then(|| entry.clone()),
+            Input::Beat(_) | Input::Departure(_) => None,
+        };
+        let mut merged = merge(claim, input);
+        if merged == Err(Refusal::Full)
+            && let Some(entry) = entry
+            && self.would_let_in(&entry)
+        {
+            merged = merge(Claim { is_let_in: true, ..claim }, Input::Entry(entry));
+        }
         if merged == Err(Refusal::Future) {
             self.notice_skew(ClockSkew { peer, ours: date(now), theirs: date(dated) });
         }
@@ -333,12 +357,26 @@ impl Shared {
     }
 
     /// As [`Shared::take`], for what is to be passed on: refused if the neighbours were told all
-    /// of it before.
+    /// of it before, if it is about a peer of which too much was passed on lately, and if there
+    /// is more in it than its owner has signed.
     pub(super) fn take_announced(&self, item: SyncItem) -> Result<Merged, Refusal> {
-        let peer = item.peer();
+        let peer = self.counted(self.inspect_announced(&item))?;
         let merged = self.take(item)?;
-        let is_news = peer.is_some_and(|peer| self.change(|state, _| state.tell(&peer)));
+        let now = self.now();
+        let is_news = self.change(|state, _| state.tell(&peer, now));
         self.counted(if is_news { Ok(merged) } else { Err(Refusal::Stale) })
+    }
+
+    /// Whom an announcement is about; before anything is verified.
+    fn inspect_announced(&self, item: &SyncItem) -> Result<PeerId, Refusal> {
+        // Nobody has signed the bodies of tickets: whoever adds some would have all pass them on.
+        if matches!(item, SyncItem::Entry(raw) if raw.has_tickets()) {
+            return Err(Refusal::Malformed);
+        }
+        let peer = item.peer().ok_or(Refusal::Malformed)?;
+        let now = self.now();
+        let may_tell = self.read(|state| state.may_tell(&peer, now));
+        if may_tell { Ok(peer) } else { Err(Refusal::Flooded) }
     }
 
     /// Verifies an entry; one that is known already costs no signature check.

@@ -4,7 +4,7 @@
 //! lacks and what the acceptor wants; what the acceptor wanted. The acceptor answers `End` only
 //! after it has merged, so that at the end both hold each other.
 
-use std::time::Duration;
+use std::{collections::HashSet, time::Duration};
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -36,6 +36,9 @@ const MAX_ITEMS: usize = 60_000;
 const MAX_LEARNED: usize = 64;
 /// The longest time for one sync.
 const MAX_TIME: Duration = Duration::from_secs(60);
+/// How long whoever began a sync may leave the answer unread, or say nothing: it may have thousands
+/// of entries to verify before it goes on.
+const MAX_STALL: Duration = Duration::from_secs(15);
 
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) enum Page {
@@ -58,10 +61,25 @@ pub(super) enum SyncError {
     OutOfTurn,
     #[error("the peer sent more than a catalog holds, or asked for more than it was offered")]
     TooMuch,
+    #[error("the peer summed up the same peer twice")]
+    Repeated,
     #[error("the peer sent what nobody has signed")]
     Forged,
     #[error("the exchange took too long")]
     TimedOut,
+}
+
+impl SyncError {
+    /// As what it is counted, if the peer is to blame and it has not been counted yet.
+    pub(super) fn refusal(&self) -> Option<Refusal> {
+        match self {
+            Self::Open(_) | Self::Forged => None,
+            Self::Message(error) => Refusal::of_message(error),
+            Self::OutOfTurn | Self::Repeated => Some(Refusal::Malformed),
+            Self::TooMuch => Some(Refusal::Flooded),
+            Self::TimedOut => Some(Refusal::TimedOut),
+        }
+    }
 }
 
 /// Peers of whom a sync brought news that the neighbours may not know; few enough to be
@@ -72,11 +90,13 @@ pub(super) type Learned = Vec<PeerId>;
 pub(super) async fn initiate(shared: &Shared, link: &Link) -> Result<Learned, SyncError> {
     let exchange = async {
         let (send, recv) = link.open(StreamKind::Sync).await?;
-        let mut exchange = Exchange::new(shared, link.peer(), send, recv);
+        let mut exchange = Exchange::new(shared, link.peer(), send, recv, MAX_TIME);
         exchange.initiate().await?;
         Ok(exchange.end())
     };
-    timeout(MAX_TIME, exchange).await.unwrap_or(Err(SyncError::TimedOut))
+    let outcome = timeout(MAX_TIME, exchange).await.unwrap_or(Err(SyncError::TimedOut));
+    count(shared, &outcome);
+    outcome
 }
 
 /// Answers a sync that a peer began.
@@ -86,12 +106,19 @@ pub(super) async fn accept(
     send: SendStream,
     recv: RecvStream,
 ) -> Result<Learned, SyncError> {
-    let mut exchange = Exchange::new(shared, link.peer(), send, recv);
+    let mut exchange = Exchange::new(shared, link.peer(), send, recv, MAX_STALL);
     let outcome = timeout(MAX_TIME, exchange.accept()).await.unwrap_or(Err(SyncError::TimedOut));
+    count(shared, &outcome);
     if outcome.is_err() {
         exchange.writer.reset(CloseReason::ProtocolViolation);
     }
     outcome.map(|()| exchange.end())
+}
+
+fn count<T>(shared: &Shared, outcome: &Result<T, SyncError>) {
+    if let Some(refusal) = outcome.as_ref().err().and_then(SyncError::refusal) {
+        shared.refusals().count(refusal);
+    }
 }
 
 struct Exchange<'a> {
@@ -99,6 +126,8 @@ struct Exchange<'a> {
     peer: PeerId,
     writer: MessageWriter,
     reader: MessageReader,
+    /// How long the peer may take for each step.
+    patience: Duration,
     /// None while this node is a newcomer.
     learned: Option<Learned>,
 }
@@ -116,15 +145,29 @@ impl Turn {
         let all = self.summary.len() + self.wants.len() + self.items;
         if all > MAX_ITEMS { Err(SyncError::TooMuch) } else { Ok(()) }
     }
+
+    /// Nobody knows the same peer twice.
+    fn check_summary(&self) -> Result<(), SyncError> {
+        let mut seen = HashSet::with_capacity(self.summary.len());
+        let is_new = |summary: &Summary| seen.insert(summary.peer);
+        if self.summary.iter().all(is_new) { Ok(()) } else { Err(SyncError::Repeated) }
+    }
 }
 
 impl<'a> Exchange<'a> {
-    fn new(shared: &'a Shared, peer: PeerId, send: SendStream, recv: RecvStream) -> Self {
+    fn new(
+        shared: &'a Shared,
+        peer: PeerId,
+        send: SendStream,
+        recv: RecvStream,
+        patience: Duration,
+    ) -> Self {
         Self {
             shared,
             peer,
             writer: MessageWriter::new(send),
             reader: MessageReader::new(recv, MAX_MESSAGE_BYTES),
+            patience,
             learned: shared.is_established().then(Vec::new),
         }
     }
@@ -133,12 +176,14 @@ impl<'a> Exchange<'a> {
         // The own entry's beat is part of the summary: it should be a recent one.
         self.shared.local();
         let summary = self.shared.read(|state| state.summary());
+        let offered = summary.len();
         for page in summary.chunks(PAGE_ITEMS) {
-            self.writer.send(&Page::Summary(page.to_vec())).await?;
+            self.say(&Page::Summary(page.to_vec())).await?;
         }
+        drop(summary);
         self.end_turn().await?;
         let turn = self.hear().await?;
-        let wants = Want::once_each(turn.wants, summary.len()).ok_or(SyncError::TooMuch)?;
+        let wants = Want::once_each(turn.wants, offered).ok_or(SyncError::TooMuch)?;
         self.send_wanted(&wants).await?;
         self.end_turn().await?;
         self.hear().await?;
@@ -150,11 +195,16 @@ impl<'a> Exchange<'a> {
         let turn = self.hear().await?;
         self.shared.local();
         let peer = self.peer;
-        let (items, wants) = self.shared.read(|state| state.compare(&peer, &turn.summary));
-        self.send_items(items).await?;
+        turn.check_summary()?;
+        let (lacking, wants) = self.shared.read(|state| state.compare(&peer, &turn.summary));
+        // However long the answer takes, it takes little memory.
+        drop(turn);
+        self.send_wanted(&lacking).await?;
+        drop(lacking);
         for page in wants.chunks(PAGE_ITEMS) {
-            self.writer.send(&Page::Wants(page.to_vec())).await?;
+            self.say(&Page::Wants(page.to_vec())).await?;
         }
+        drop(wants);
         self.end_turn().await?;
         self.hear().await?;
         self.end_turn().await?;
@@ -163,36 +213,29 @@ impl<'a> Exchange<'a> {
     }
 
     async fn send_wanted(&mut self, wants: &[Want]) -> Result<(), SyncError> {
-        // Looked up page by page: entries are not copied before they are sent.
-        for wants in wants.chunks(PAGE_ITEMS) {
-            let items = self
-                .shared
-                .read(|state| wants.iter().filter_map(|want| state.item(want)).collect());
-            self.send_items(items).await?;
-        }
-        Ok(())
-    }
-
-    async fn send_items(&mut self, items: Vec<SyncItem>) -> Result<(), SyncError> {
         let mut page = Vec::new();
         let mut weight = 0;
-        for item in items {
+        for want in wants {
+            // Looked up one by one: entries are not copied before they are sent.
+            let Some(item) = self.shared.read(|state| state.item(want)) else { continue };
             let item = schema::encode(&item).map_err(|_| MessageError::Encoding)?;
             if weight > 0 && weight + item.len() > PAGE_BYTES {
-                self.writer.send(&Page::Items(std::mem::take(&mut page))).await?;
+                self.say(&Page::Items(std::mem::take(&mut page))).await?;
                 weight = 0;
             }
             weight += item.len();
             page.push(item);
         }
-        if !page.is_empty() {
-            self.writer.send(&Page::Items(page)).await?;
-        }
-        Ok(())
+        if page.is_empty() { Ok(()) } else { self.say(&Page::Items(page)).await }
     }
 
     async fn end_turn(&mut self) -> Result<(), SyncError> {
-        Ok(self.writer.send(&Page::End).await?)
+        self.say(&Page::End).await
+    }
+
+    async fn say(&mut self, page: &Page) -> Result<(), SyncError> {
+        let said = timeout(self.patience, self.writer.send(page)).await;
+        Ok(said.map_err(|_| SyncError::TimedOut)??)
     }
 
     /// Merges what came. If it is refused, that is counted; the rest of the page still counts,
@@ -230,7 +273,8 @@ impl<'a> Exchange<'a> {
     async fn hear(&mut self) -> Result<Turn, SyncError> {
         let mut turn = Turn::default();
         loop {
-            let page = match self.reader.next().await {
+            let heard = timeout(self.patience, self.reader.next()).await;
+            let page = match heard.map_err(|_| SyncError::TimedOut)? {
                 // Of a later version: skipped, as often as there could be pages.
                 Err(MessageError::Unknown) => {
                     turn.items += 1;

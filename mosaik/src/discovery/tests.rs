@@ -15,6 +15,8 @@ use tokio::time::{Instant, sleep, timeout};
 mod clocks;
 mod healing;
 mod questions;
+mod sources;
+mod syncs;
 mod twins;
 
 use super::*;
@@ -396,6 +398,20 @@ async fn dial_joins_two_networks_of_nodes() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn dial_returns_in_time_when_the_peer_does_not_answer_the_sync() {
+    let world = World::new(20);
+    let [a, b] = [1, 2].map(|seed| world.node(seed, Config::builder()));
+    b.transport.serve(StreamKind::Sync, |_, send, recv| async move {
+        let _streams = (send, recv);
+        std::future::pending().await
+    });
+    let begun = Instant::now();
+    a.discovery.dial(b.id()).await;
+    assert!(begun.elapsed() <= 5 * SECOND, "{:?}", begun.elapsed());
+    assert!(a.knows(&b), "the hello has told of it");
+}
+
+#[tokio::test(start_paused = true)]
 async fn events_come_once_and_in_order() {
     let world = World::new(12);
     let a = world.node(1, Config::builder());
@@ -476,6 +492,22 @@ async fn an_entry_too_large_for_gossip_arrives_all_the_same() {
     let too_many: Vec<_> = (0..10_000_u64).map(Tag::from_u64).collect();
     nodes[2].discovery.add_tags(too_many);
     assert_eq!(nodes[2].discovery.catalog().local().tags().len(), 1000);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_entry_with_large_tickets_is_gossiped_without_them() {
+    let world = World::new(20);
+    let [a, b] = <[Node; 2]>::try_from(world.nodes(2)).unwrap_or_else(|_| unreachable!());
+    a.until(5 * SECOND, |catalog| catalog.peers_count() == 1).await;
+    let ticket = crate::ticket::Ticket::new("class".into(), vec![7; 20_000].into());
+    b.discovery.add_ticket(ticket).unwrap();
+    sleep(10 * SECOND).await;
+    let begun = Instant::now();
+    b.discovery.add_tags("changed");
+    let id = b.id();
+    a.until(5 * SECOND, |catalog| catalog.get(&id).unwrap().tags().len() == 1).await;
+    // Whoever learns of it by a beat alone waits for longer than that before it asks.
+    assert!(begun.elapsed() < Duration::from_millis(150), "{:?}", begun.elapsed());
 }
 
 #[tokio::test(start_paused = true)]

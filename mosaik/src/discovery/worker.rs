@@ -1,18 +1,15 @@
 //! The task that owns a node's place in the gossip: it drives the protocol value, announces,
 //! syncs, heals and purges.
 
+mod candidates;
 mod fetches;
 mod notices;
 mod syncs;
 mod tickets;
+mod turns;
 mod upkeep;
 
-use std::{
-    collections::{BTreeMap, BTreeSet, HashSet},
-    pin::pin,
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeSet, pin::pin, sync::Arc, time::Duration};
 
 use iroh::EndpointAddr;
 use tokio::{
@@ -49,8 +46,14 @@ const SYNC_TURN: Duration = Duration::from_millis(500);
 /// whoever lacks it fetches it.
 const GOSSIPED_ENTRY_BYTES: usize = 3 * 1024;
 
-pub(super) use syncs::answer_sync;
+/// Frames that are heard in one turn, beside the first.
+const INBOUND_AT_ONCE: usize = 31;
 
+pub(super) use candidates::SourceName;
+pub(super) use syncs::answer_sync;
+pub(super) use turns::Turns;
+
+use candidates::Candidates;
 use fetches::Fetches;
 use syncs::Syncs;
 use tickets::{OwnTickets, TicketFetches};
@@ -62,11 +65,11 @@ pub(super) enum Command {
     /// Ask a connected peer to become a neighbour.
     Join(PeerId),
     /// A source found an address.
-    Found(EndpointAddr),
-    /// A peer that a source had found was not reached.
+    Found(SourceName, EndpointAddr),
+    /// A peer that was contacted was not reached.
     Unreachable(PeerId),
-    /// A sync that this node began is over; it brought news of these peers.
-    Synced(PeerId, Learned),
+    /// A sync that this node began is over; it brought news of these peers, or it failed.
+    Synced(PeerId, Option<Learned>),
     /// A peer began a sync, and it is over; it brought news of these peers.
     SyncedBy(PeerId, Learned),
     /// An attempt to get a peer's entry from a neighbour is over.
@@ -103,9 +106,7 @@ pub(super) struct Worker {
     tickets: TicketFetches,
     own_tickets: OwnTickets,
     purged: Purged,
-    /// Whom a source has named, and where.
-    candidates: BTreeMap<PeerId, EndpointAddr>,
-    contacting: HashSet<PeerId>,
+    candidates: Candidates,
 }
 
 impl Worker {
@@ -133,8 +134,7 @@ impl Worker {
             tickets: TicketFetches::default(),
             own_tickets: OwnTickets::default(),
             purged: Purged::default(),
-            candidates: BTreeMap::new(),
-            contacting: HashSet::new(),
+            candidates: Candidates::default(),
             shared,
             reach,
             random,
@@ -156,7 +156,15 @@ impl Worker {
                     }
                     self.command(command);
                 }
-                Some(inbound) = inputs.inbound.recv() => self.inbound(inbound),
+                Some(inbound) = inputs.inbound.recv() => {
+                    self.inbound(inbound);
+                    // What is there already costs no turn each.
+                    for _ in 0..INBOUND_AT_ONCE {
+                        let Ok(inbound) = inputs.inbound.try_recv() else { break };
+                        self.carry_out();
+                        self.inbound(inbound);
+                    }
+                }
                 Ok(event) = inputs.links.recv() => self.link(event),
                 Some(notice) = inputs.notices.recv() => {
                     if !self.notice(notice) {
@@ -184,23 +192,26 @@ impl Worker {
         let now = Instant::now();
         match command {
             Command::Join(peer) => {
-                self.contacting.remove(&peer);
+                self.candidates.reached(&peer);
                 self.overlay.join([peer], now);
             }
-            Command::Found(address) => self.found(address),
+            Command::Found(source, address) => self.found(source, address),
             Command::Unreachable(peer) => {
-                self.contacting.remove(&peer);
+                self.candidates.failed(&peer);
                 if self.overlay.neighbors().is_empty() {
-                    self.candidates.remove(&peer);
-                    self.contact_candidate();
+                    self.contact_candidates();
                 }
             }
             Command::Synced(peer, learned) => {
                 self.syncs.ended(peer, now);
-                self.pass_on(&learned, now);
+                if let Some(learned) = learned {
+                    self.syncs.compared(peer, self.start_of(&peer), now);
+                    self.pass_on(&learned, now);
+                }
             }
             Command::SyncedBy(peer, learned) => {
                 self.syncs.ended_by(peer, now);
+                self.syncs.compared(peer, self.start_of(&peer), now);
                 self.pass_on(&learned, now);
             }
             Command::Fetched { peer, from, fetched } => self.fetched(peer, from, fetched),
@@ -245,18 +256,29 @@ impl Worker {
     fn link(&mut self, event: LinkEvent) {
         match event {
             LinkEvent::Up(link) => {
-                let at = Instant::now() + SYNC_DELAY + self.turn(&link.peer());
-                self.syncs.want(link.peer(), at);
+                let (peer, now) = (link.peer(), Instant::now());
+                self.shared.change(|state, _| state.set_met(&peer, true));
+                let at = now + SYNC_DELAY + self.turn(&peer);
+                self.syncs.meet(peer, self.start_of(&peer), at, now);
                 self.compare_clocks(&link);
                 self.tell_tickets_to(link, Instant::now());
             }
             LinkEvent::Down { peer, reason } => {
                 tracing::debug!(peer = %peer.fmt_short(), %reason, "a link went down");
+                if self.reach.transport.link(&peer).is_none() {
+                    self.shared.change(|state, _| state.set_met(&peer, false));
+                }
                 if reason == CloseReason::Superseded {
                     self.doubted_by(peer);
                 }
             }
         }
+    }
+
+    /// When the newest known run of a peer began.
+    fn start_of(&self, peer: &PeerId) -> Option<u64> {
+        let entry = self.shared.read(|state| state.record(peer))?;
+        Some(entry.update_version().start())
     }
 
     /// How much later this side begins what one of the two has to begin.
@@ -318,12 +340,20 @@ impl Worker {
             self.heal(now);
         }
         if self.random_syncs.is_due(now, &self.random) {
+            // Hellos that came to nothing, and events that this task has missed.
+            let links = self.reach.transport.links();
+            let met = links.iter().map(Link::peer).collect();
+            self.shared.change(|state, _| state.set_all_met(&met));
             // A node that has just come is not to dial about for it: those at hand know as much.
             let is_steady = self.random_syncs.is_steady();
             let is_at_hand = |peer: &PeerId| self.reach.transport.link(peer).is_some();
             let catalog = self.shared.catalog();
             let peers = self.random_peers(&catalog, 1, |peer| is_steady || is_at_hand(peer));
             peers.into_iter().for_each(|peer| self.syncs.want(peer, now));
+            // Nobody here may know of the part of the network that it belongs to.
+            if is_steady {
+                self.contact_candidates();
+            }
         }
         self.start_syncs(now);
         self.start_ticket_fetches(now);
@@ -381,7 +411,8 @@ impl Worker {
 
     /// An entry too large for gossip is told of by its beat, and fetched.
     fn announce_entry(&mut self, entry: &SignedPeerEntry, now: Instant) {
-        let is_small = entry.encoded_len() <= GOSSIPED_ENTRY_BYTES;
+        // It goes out without the bodies of its tickets.
+        let is_small = entry.signed_len() <= GOSSIPED_ENTRY_BYTES;
         if !is_small || !self.overlay.announce(&Announcement::Entry(entry.to_raw()), now) {
             self.announce_beat(entry, now);
         }

@@ -15,12 +15,14 @@ pub struct Decoder {
     pub name: &'static str,
     /// Inputs that it accepts.
     pub samples: Vec<Vec<u8>>,
+    /// Inputs that are right but for their size or depth, too large to be mutated.
+    pub refused: Vec<Vec<u8>>,
     decode: fn(&[u8]) -> bool,
 }
 
 impl Decoder {
     pub(crate) fn new(name: &'static str, decode: fn(&[u8]) -> bool) -> Self {
-        Self { name, samples: Vec::new(), decode }
+        Self { name, samples: Vec::new(), refused: Vec::new(), decode }
     }
 
     pub(crate) fn sample(mut self, bytes: impl Into<Vec<u8>>) -> Self {

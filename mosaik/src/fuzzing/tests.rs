@@ -11,13 +11,16 @@ const RUNS: usize = 10_000;
 const LONGEST: Duration = Duration::from_secs(1);
 
 #[test]
-fn every_decoder_takes_its_samples() {
+fn every_decoder_takes_its_samples_and_refuses_what_is_too_much() {
     let mut names = BTreeSet::new();
     for decoder in decoders() {
         assert!(names.insert(decoder.name), "{} is listed twice", decoder.name);
         assert!(!decoder.samples.is_empty(), "{} has no samples", decoder.name);
         for sample in &decoder.samples {
             assert!(decoder.run(sample), "{} refuses {sample:x?}", decoder.name);
+        }
+        for (number, bytes) in decoder.refused.iter().enumerate() {
+            assert!(!decoder.run(bytes), "{} takes number {number}", decoder.name);
         }
     }
 }

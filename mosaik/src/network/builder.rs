@@ -189,9 +189,12 @@ impl NetworkBuilder {
         }
         let streams_config = config.streams.clone().build()?;
         let data_dir = config.data_dir.as_deref().map(DataDir::open).transpose()?;
-        let random =
-            sim.as_ref().map_or_else(Random::from_system, |sim| sim.net().random().clone());
-        let secret_key = secret_key(&config, data_dir.as_ref(), &random)?;
+        let keys = sim.as_ref().map_or_else(Random::from_system, |sim| sim.net().keys().clone());
+        let secret_key = secret_key(&config, data_dir.as_ref(), &keys)?;
+        let random = match &sim {
+            Some(sim) => sim.net().node_random(secret_key.public()),
+            None => keys,
+        };
         let clock = sim.as_ref().map_or_else(Clock::system, Simulated::clock);
         let (tasks, leaving) = (Tasks::new(), Tasks::new());
         #[cfg(feature = "prometheus")]

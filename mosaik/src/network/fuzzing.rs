@@ -1,6 +1,6 @@
-//! The decoder of key files.
+//! The decoders of the files in the data directory.
 
-use super::identity::parse_key;
+use super::identity::{parse_key, parse_start};
 use crate::fuzzing::Decoder;
 
 pub(crate) fn decoders() -> Vec<Decoder> {
@@ -9,5 +9,10 @@ pub(crate) fn decoders() -> Vec<Decoder> {
     })
     .sample(format!("{}\n", "07".repeat(32)))
     .sample(format!("{}\r\n", "aF".repeat(32)));
-    vec![key]
+    let start = Decoder::new("network/start-file", |bytes| {
+        std::str::from_utf8(bytes).is_ok_and(|text| parse_start(text).is_some())
+    })
+    .sample("1700000000000000\n")
+    .sample(u64::MAX.to_string());
+    vec![key, start]
 }

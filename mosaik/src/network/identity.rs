@@ -68,7 +68,7 @@ impl DataDir {
         let failed = |reason| Error::DataDir { path: path.clone(), reason };
         let start = match fs::read_to_string(&path) {
             Ok(text) => {
-                let last: u64 = text.trim_end().parse().map_err(|_| {
+                let last = parse_start(&text).ok_or_else(|| {
                     failed(io::Error::new(io::ErrorKind::InvalidData, "it does not hold a date"))
                 })?;
                 now.max(last.saturating_add(1))
@@ -117,6 +117,11 @@ pub(crate) fn read_key(path: &Path) -> Result<SecretKey, Error> {
     let mut text = String::new();
     file.take(KEY_FILE_MAX).read_to_string(&mut text).map_err(failed)?;
     parse_key(&text).ok_or_else(|| wrong("it does not hold 64 hex digits"))
+}
+
+/// When a run began, as its file says.
+pub(crate) fn parse_start(text: &str) -> Option<u64> {
+    text.trim_end().parse().ok()
 }
 
 /// The key in the text of a key file.

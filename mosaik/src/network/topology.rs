@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// The data-flow graph of a network as one node infers it: from the catalog, which says who
-/// produces what, and from its own streams. What two others send each other it cannot know.
+/// produces what, and from its own subscriptions in both directions. What two others send each other it cannot know.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Topology {
@@ -43,11 +43,12 @@ pub struct Flow {
 }
 
 impl Topology {
-    /// `followed` are the streams that the local node consumes, `sent` those that others consume
-    /// from it.
+    /// `followed` are the streams that the local node consumes, whether anybody sends them to it;
+    /// `received` what it gets from whom, and `sent` what it sends to whom.
     fn infer(
         catalog: &Catalog,
         followed: &BTreeSet<StreamId>,
+        received: Vec<(StreamId, PeerId)>,
         sent: Vec<(StreamId, PeerId)>,
     ) -> Self {
         let mut topology = Self::default();
@@ -55,16 +56,12 @@ impl Topology {
         for entry in catalog.iter() {
             let roles = topology.nodes.entry(*entry.id()).or_default();
             roles.produces = entry.streams().clone();
-            if *entry.id() != local {
-                let flow = |stream: &StreamId| Flow {
-                    stream: *stream,
-                    producer: *entry.id(),
-                    consumer: local,
-                };
-                topology.flows.extend(entry.streams().intersection(followed).map(flow));
-            }
         }
         topology.nodes.entry(local).or_default().consumes.clone_from(followed);
+        for (stream, producer) in received {
+            topology.flows.insert(Flow { stream, producer, consumer: local });
+            topology.nodes.entry(producer).or_default().produces.insert(stream);
+        }
         for (stream, consumer) in sent {
             topology.flows.insert(Flow { stream, producer: local, consumer });
             topology.nodes.entry(consumer).or_default().consumes.insert(stream);
@@ -77,7 +74,8 @@ impl Network {
     /// Who sends what to whom, as far as this node can tell at this moment.
     #[must_use]
     pub fn topology(&self) -> Topology {
-        let sent = self.streams.consumers_of_all();
-        Topology::infer(&self.discovery.catalog(), &self.discovery.followed_streams(), sent)
+        let (received, sent) = (self.streams.producers_of_all(), self.streams.consumers_of_all());
+        let followed = self.discovery.followed_streams();
+        Topology::infer(&self.discovery.catalog(), &followed, received, sent)
     }
 }

@@ -12,6 +12,8 @@ mod tests;
 
 pub use error::DecodeError;
 
+use std::cell::Cell;
+
 use serde::de::{self, Visitor};
 
 use access::{Content, Elements};
@@ -23,6 +25,50 @@ const MAX_DEPTH: u8 = 128;
 const SPARE_EMPTY_ELEMENTS: usize = 4096;
 
 type Result<T> = std::result::Result<T, DecodeError>;
+
+/// What is left for a value inside a byte string of the value that is being decoded.
+#[derive(Clone, Copy, Debug)]
+struct Inner {
+    levels_left: u8,
+    /// How many elements were announced outside that the bytes there cannot hold: they had room
+    /// made for them already.
+    owed: usize,
+}
+
+impl Inner {
+    const OUTERMOST: Self = Self { levels_left: MAX_DEPTH, owed: 0 };
+}
+
+thread_local! {
+    // A datum's `decode` has no place for it in its arguments.
+    static INNER: Cell<Inner> = const { Cell::new(Inner::OUTERMOST) };
+}
+
+/// Sets what is left, and back when dropped.
+struct Within(Inner);
+
+impl Within {
+    #[inline]
+    fn new(inner: Inner) -> Self {
+        Self(INNER.replace(inner))
+    }
+}
+
+impl Drop for Within {
+    #[inline]
+    fn drop(&mut self) {
+        INNER.set(self.0);
+    }
+}
+
+/// Runs `decode` one level deeper than the value that is being decoded, for a value of its own
+/// within that one's byte string.
+pub(super) fn one_level_deeper<T>(decode: impl FnOnce() -> T) -> Result<T> {
+    let inner = INNER.get();
+    let levels_left = inner.levels_left.checked_sub(1).ok_or(DecodeError::TooDeep)?;
+    let _within = Within::new(Inner { levels_left, ..inner });
+    Ok(decode())
+}
 
 /// A serde deserializer over postcard's format.
 pub(super) struct Decoder<'de> {
@@ -70,13 +116,8 @@ macro_rules! varint {
 
 impl<'de> Decoder<'de> {
     pub(super) fn new(input: &'de [u8]) -> Self {
-        Self {
-            input,
-            total: input.len(),
-            levels_left: MAX_DEPTH,
-            empty_elements: 0,
-            elements_to_come: 0,
-        }
+        let Inner { levels_left, owed } = INNER.get();
+        Self { input, total: input.len(), levels_left, empty_elements: 0, elements_to_come: owed }
     }
 
     /// Fails if there are bytes left.
@@ -110,6 +151,15 @@ impl<'de> Decoder<'de> {
         let (head, rest) = self.input.split_at_checked(len).ok_or(DecodeError::TooLong)?;
         self.input = rest;
         Ok(head)
+    }
+
+    /// Lets the visitor have a byte string, which may hold a value of its own.
+    #[inline]
+    fn visit_byte_string<V: Visitor<'de>>(&mut self, visitor: V) -> Result<V::Value> {
+        let bytes = self.byte_string()?;
+        let owed = self.elements_to_come.saturating_sub(self.input.len());
+        let _within = Within::new(Inner { levels_left: self.levels_left, owed });
+        visitor.visit_borrowed_bytes(bytes)
     }
 
     #[inline]
@@ -210,8 +260,16 @@ impl<'de> de::Deserializer<'de> for &mut Decoder<'de> {
         deserialize_f64 visit_f64 |decoder| f64::from_le_bytes(decoder.array()?);
         deserialize_str visit_borrowed_str |decoder| decoder.text()?;
         deserialize_string visit_borrowed_str |decoder| decoder.text()?;
-        deserialize_bytes visit_borrowed_bytes |decoder| decoder.byte_string()?;
-        deserialize_byte_buf visit_borrowed_bytes |decoder| decoder.byte_string()?;
+    }
+
+    #[inline]
+    fn deserialize_bytes<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value> {
+        self.visit_byte_string(visitor)
+    }
+
+    #[inline]
+    fn deserialize_byte_buf<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value> {
+        self.visit_byte_string(visitor)
     }
 
     #[inline]

@@ -7,6 +7,9 @@ use super::{
     shape::{Content, Field, Leaf, Parts, Schema, Shape, Variant, VariantContent},
 };
 
+/// How many steps inwards from the outermost type are compared: values cannot be nested deeper.
+const MAX_DEPTH: usize = 128;
+
 /// The first place where two schemas differ.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -28,13 +31,13 @@ impl fmt::Display for Difference {
 
 impl Schema {
     /// The first place where this schema differs from another one in what matters for reading each
-    /// other's bytes. `None` if they look the same.
+    /// other's bytes. `None` if they look the same, or differ only more than 128 levels deep.
     pub fn difference(&self, other: &Self) -> Option<Difference> {
         difference(self.parts(), other.parts())
     }
 
     /// The first place where an encoded schema, on the left, differs from this one. `None` also if
-    /// the bytes are no schema.
+    /// the bytes are no schema. The bytes may be anybody's.
     pub(crate) fn difference_of(&self, encoded: &[u8]) -> Option<Difference> {
         difference(&codec::decode_prefix(encoded).ok()?, self.parts())
     }
@@ -69,6 +72,10 @@ impl Walk<'_> {
         name: impl Into<String>,
         compare: impl FnOnce(&mut Self) -> Option<Difference>,
     ) -> Option<Difference> {
+        // The other schema may be made to overflow the stack.
+        if self.path.len() > MAX_DEPTH {
+            return None;
+        }
         self.path.push(name.into());
         let found = compare(self);
         self.path.pop();
@@ -251,7 +258,7 @@ mod tests {
     use serde::Deserialize;
 
     use super::*;
-    use crate::schema::{encode, schema_of};
+    use crate::schema::{encode, schema_of, shape::NamedType};
 
     /// The difference of two types, in one line; and that it is found from the encoding as well.
     fn between<A, B>() -> Option<String>
@@ -319,6 +326,32 @@ mod tests {
         assert_eq!(between::<List<u8>, List<u8>>(), None);
         let kinds = between::<Option<Renamed>, Option<List<u8>>>().unwrap();
         assert_eq!(kinds, "`the type._`: a struct | an enum");
+    }
+
+    #[derive(Deserialize)]
+    #[expect(dead_code, reason = "only its shape matters")]
+    struct Chain(Option<Box<Self>>);
+
+    /// A chain of so many types that each hold the next one, and the last a number.
+    fn chain(types: u32) -> Parts {
+        let link = |ty| match ty {
+            0 => Shape::Leaf(Leaf::U8),
+            _ => Shape::Option(Box::new(Shape::Named(ty))),
+        };
+        let next = (1..=types).map(|ty| NamedType {
+            name: String::new(),
+            content: Content::Newtype(link(ty % types)),
+        });
+        Parts { root: Shape::Named(0), types: next.collect() }
+    }
+
+    #[test]
+    fn what_differs_too_deep_does_not_overflow_the_stack() {
+        let ours = schema_of::<Chain>();
+        assert_eq!(difference(&chain(1_000_000), ours.parts()), None);
+        let found = difference(&chain(20), ours.parts()).expect("they differ");
+        assert_eq!(found.left, "u8");
+        assert!(found.path.len() > 20);
     }
 
     proptest! {

@@ -7,11 +7,12 @@ use std::{
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser};
 
-use super::Datum;
+use super::{Datum, decode::one_level_deeper};
 
 /// Carries a [`Datum`] inside a serde type as an opaque byte string, in the datum's own encoding.
 ///
-/// With it a hand-written datum that is not serde's can be a field of a type that is.
+/// With it a hand-written datum that is not serde's can be a field of a type that is. When it is
+/// decoded it counts as a level of nesting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Encoded<T>(pub T);
 
@@ -57,7 +58,8 @@ impl<'de, T: Datum> de::Visitor<'de> for BytesVisitor<T> {
     }
 
     fn visit_bytes<E: de::Error>(self, bytes: &[u8]) -> Result<Encoded<T>, E> {
-        T::decode(bytes).map(Encoded).map_err(E::custom)
+        let decoded = one_level_deeper(|| T::decode(bytes)).map_err(E::custom)?;
+        decoded.map(Encoded).map_err(E::custom)
     }
 
     /// Formats without byte strings, such as JSON, write a list of numbers.

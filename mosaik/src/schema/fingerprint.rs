@@ -9,9 +9,11 @@
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use super::shape::{Content, Field, Fingerprint, Leaf, Parts, Shape, Variant, VariantContent};
+use super::shape::{
+    Content, Field, Fingerprint, Leaf, NamedType, Parts, Shape, Variant, VariantContent,
+};
 use crate::id::UniqueId;
 
 /// Changed whenever the recipe is.
@@ -41,29 +43,78 @@ pub(super) fn of(parts: &Parts) -> Fingerprint {
 
 /// Gives types that look the same, at every depth, the same number.
 ///
-/// At first all are taken for the same. In each round those are told apart whose texts differ when
-/// the numbers so far stand for the types they mention, until a round tells no more apart.
+/// At first those are in one class that look the same but for the types they mention. When some of
+/// a class turn out to be others, those that mention them are looked at again. The largest part of
+/// a class keeps its number, so that a type is renumbered a logarithmic number of times: the schema
+/// may be somebody else's, and made to take long.
 fn classes(parts: &Parts) -> Vec<u32> {
-    let mut classes = vec![0; parts.types.len()];
-    let mut count = 1;
-    loop {
-        let mut seen = HashMap::new();
-        let refined: Vec<u32> = parts
-            .types
-            .iter()
-            .map(|ty| {
-                let mut out = Vec::new();
-                Text { out: &mut out, number: &mut |ty| classes[ty as usize] }.content(&ty.content);
-                let next = seen.len() as u32;
-                *seen.entry(out).or_insert(next)
-            })
-            .collect();
-        if seen.len() <= count {
-            return refined;
+    let (mut classes, mentions) = at_first_sight(parts);
+    let mut mentioned_by = vec![BTreeSet::new(); classes.len()];
+    let mut members =
+        vec![BTreeSet::new(); classes.iter().max().map_or(0, |max| *max as usize + 1)];
+    for (ty, class) in (0..).zip(&classes) {
+        members[*class as usize].insert(ty);
+        for mentioned in &mentions[ty as usize] {
+            mentioned_by[*mentioned as usize].insert(ty);
         }
-        count = seen.len();
-        classes = refined;
     }
+
+    let mut again: BTreeSet<u32> = (0..classes.len() as u32).collect();
+    while !again.is_empty() {
+        // Those that are not looked at again mention no class that is new, the others do: they
+        // differ.
+        let mut groups: BTreeMap<u32, BTreeMap<Vec<u32>, Vec<u32>>> = BTreeMap::new();
+        for ty in std::mem::take(&mut again) {
+            let class = classes[ty as usize];
+            if members[class as usize].len() > 1 {
+                let mentioned = mentions[ty as usize].iter().map(|ty| classes[*ty as usize]);
+                let same = groups.entry(class).or_default().entry(mentioned.collect());
+                same.or_default().push(ty);
+            }
+        }
+        for (class, groups) in groups {
+            for part in leaving(&members[class as usize], groups.into_values().collect()) {
+                for ty in &part {
+                    members[class as usize].remove(ty);
+                    classes[*ty as usize] = members.len() as u32;
+                    again.extend(&mentioned_by[*ty as usize]);
+                }
+                members.push(part.into_iter().collect());
+            }
+        }
+    }
+    classes
+}
+
+/// Classes of types that look the same but for the types they mention; and those.
+fn at_first_sight(parts: &Parts) -> (Vec<u32>, Vec<Vec<u32>>) {
+    let mut texts = HashMap::new();
+    let of_type = |ty: &NamedType| {
+        let (mut out, mut mentions) = (Vec::new(), Vec::new());
+        let mut number = |ty| {
+            mentions.push(ty);
+            0
+        };
+        Text { out: &mut out, number: &mut number }.content(&ty.content);
+        let next = texts.len() as u32;
+        (*texts.entry(out).or_insert(next), mentions)
+    };
+    parts.types.iter().map(of_type).unzip()
+}
+
+/// Which of these groups, and of what is left of their class, do not keep its number: all but the
+/// largest.
+fn leaving(class: &BTreeSet<u32>, mut groups: Vec<Vec<u32>>) -> Vec<Vec<u32>> {
+    groups.sort_by_key(Vec::len);
+    let left = class.len() - groups.iter().map(Vec::len).sum::<usize>();
+    if groups.last().is_some_and(|largest| largest.len() > left) {
+        let largest = groups.pop();
+        if left > 0 {
+            let in_groups: BTreeSet<&u32> = groups.iter().chain(&largest).flatten().collect();
+            groups.push(class.iter().filter(|ty| !in_groups.contains(ty)).copied().collect());
+        }
+    }
+    groups
 }
 
 /// Writes shapes as bytes, each beginning with a letter that says what follows.

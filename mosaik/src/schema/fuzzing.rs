@@ -11,7 +11,10 @@ use chrono::{DateTime, Utc};
 use semver::Version;
 use serde::{Deserialize, Serialize};
 
-use super::{Encoded, Schema, decode, encode, schema_of};
+use super::{
+    Datum, DecodeError, EncodeError, Encoded, Schema, decode, encode, schema_of,
+    shape::{Content, Leaf, NamedType, Parts, Shape},
+};
 use crate::{
     fuzzing::{Decoder, parses},
     id::UniqueId,
@@ -28,6 +31,11 @@ enum Tree {
     Named(BTreeMap<String, Tree>),
     Pair(Box<(Tree, Tree)>),
 }
+
+/// As the chains of types are.
+#[derive(Debug, Deserialize)]
+#[expect(dead_code, reason = "only its shape matters")]
+struct Linked(Option<Box<Linked>>);
 
 /// One of each kind of value.
 #[derive(Debug, Serialize, Deserialize)]
@@ -84,22 +92,87 @@ fn tree(levels: usize) -> Tree {
     })
 }
 
+/// Holds itself in an encoding of its own.
+#[derive(Debug, Serialize, Deserialize)]
+struct Nested(Vec<Encoded<Nested>>);
+
+impl Datum for Nested {
+    type EncodeError = EncodeError;
+    type DecodeError = DecodeError;
+
+    fn encode(&self) -> Result<Bytes, EncodeError> {
+        encode(self)
+    }
+
+    fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+        decode(bytes)
+    }
+}
+
+fn nested(levels: usize) -> Nested {
+    (0..levels).fold(Nested(Vec::new()), |inner, _| Nested(vec![inner.into()]))
+}
+
+/// The bytes of [`nested`], also for more levels than can be decoded.
+fn nested_bytes(levels: usize) -> Vec<u8> {
+    (0..levels).fold(vec![0], |inner, _| [vec![1], encoded(&Bytes::from(inner))].concat())
+}
+
+/// The encoding of a schema that is a chain of so many types: each consists of the next one, as
+/// one of these shapes.
+pub(super) fn chain(types: u32, shape: impl Fn(Shape) -> Shape) -> Vec<u8> {
+    let next = (1..=types).map(|next| NamedType {
+        name: String::new(),
+        content: match next {
+            _ if next == types => Content::Newtype(Shape::Leaf(Leaf::U8)),
+            _ => Content::Newtype(shape(Shape::Named(next))),
+        },
+    });
+    encoded(&Parts { root: Shape::Named(0), types: next.collect() })
+}
+
+/// Says where schemas from elsewhere differ from one's own.
+fn schema_decoders() -> [Decoder; 2] {
+    let option = |shape| Shape::Option(Box::new(shape));
+    let samples = [
+        encoded(&schema_of::<Tree>()),
+        encoded(&schema_of::<Everything>()),
+        chain(7, |shape| shape),
+        chain(100, |shape| shape),
+        chain(50, option),
+    ];
+    let mut schemas = Decoder::new("schema/schema", again::<Schema>);
+    schemas.samples = samples.to_vec();
+    schemas.refused = vec![chain(54_000, |shape| shape)];
+    let mut differences = Decoder::new("schema/difference", |bytes| {
+        let linked = schema_of::<Linked>();
+        schema_of::<Tree>().difference_of(bytes);
+        linked.difference_of(bytes).is_some()
+    });
+    differences.samples = samples.to_vec();
+    differences.refused = vec![chain(1000, option), chain(54_000, option)];
+    [schemas, differences]
+}
+
 pub(crate) fn decoders() -> Vec<Decoder> {
     let datum = Decoder::new("schema/datum", again::<Everything>).sample(encoded(&everything()));
-    let nested = Decoder::new("schema/nested-datum", again::<Tree>)
+    let nested_datum = Decoder::new("schema/nested-datum", again::<Tree>)
         .sample(encoded(&tree(3)))
         .sample(encoded(&tree(20)))
         .sample(encoded(&Tree::Pair(Box::new((tree(2), tree(5))))));
     let empty = Decoder::new("schema/empty-elements", again::<Vec<Vec<()>>>)
         .sample(encoded(&vec![vec![(); 9]; 9]))
         .sample(encoded(&vec![vec![(); 4000]]));
-    let schemas = Decoder::new("schema/schema", again::<Schema>)
-        .sample(encoded(&schema_of::<Tree>()))
-        .sample(encoded(&schema_of::<Everything>()));
+    let mut own = Decoder::new("schema/nested-encoding", again::<Nested>)
+        .sample(encoded(&nested(3)))
+        .sample(encoded(&nested(30)))
+        .sample(encoded(&Nested((0..9).map(|levels| nested(levels).into()).collect())));
+    own.refused = vec![nested_bytes(5000)];
+    let [schemas, differences] = schema_decoders();
     let ids = Decoder::new("schema/id-text", parses::<UniqueId>)
         .sample("a name")
         .sample(UniqueId::from("a name").to_string());
-    vec![datum, nested, empty, schemas, ids]
+    vec![datum, nested_datum, own, empty, schemas, differences, ids]
 }
 
 /// Decodes, and encodes what came out: that must be possible, and be the same bytes, since every

@@ -1,9 +1,15 @@
 //! A schema as plain data.
 
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use super::fingerprint;
+use super::{codec, fingerprint};
 use crate::id::UniqueId;
+
+/// How many structs and enums a schema from elsewhere may list.
+const MAX_TYPES: usize = 1024;
+/// How long it may be, encoded.
+const MAX_BYTES: usize = 64 * 1024;
 
 /// Tells whether two types look the same on the wire, see [`Schema::fingerprint`].
 pub type Fingerprint = UniqueId;
@@ -11,7 +17,8 @@ pub type Fingerprint = UniqueId;
 /// What a type looks like on the wire: which values follow each other, and their names.
 ///
 /// It is learnt from the type's serde `Deserialize` ([`schema_of`](super::schema_of)) and can be
-/// stored and sent.
+/// stored and sent: up to 64 KiB of it, encoded, and 1,024 structs and enums. Larger ones are not
+/// taken by others.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "Parts", into = "Parts")]
 pub struct Schema {
@@ -37,6 +44,12 @@ impl Schema {
     /// `Vec` and `HashSet`, or `String` and a date that travels as text, look the same here.
     pub fn fingerprint(&self) -> Fingerprint {
         self.fingerprint
+    }
+
+    /// The schema as it is sent; none if others would not take it.
+    pub(crate) fn to_send(&self) -> Option<Bytes> {
+        self.parts.check_size().ok()?;
+        codec::encode(&self.parts).ok()
     }
 
     /// Whether every part of the type is known. The rest is either hidden behind values that the
@@ -189,27 +202,43 @@ impl Shape {
     }
 }
 
-/// A schema that refers to a type it does not list.
+/// A schema from elsewhere that is none, or too large.
 #[derive(Debug, thiserror::Error)]
-#[error("the schema refers to type {index} of {count}")]
-pub(super) struct MissingType {
-    index: u32,
-    count: usize,
+pub(super) enum BadSchema {
+    #[error("the schema refers to type {index} of {count}")]
+    MissingType { index: u32, count: usize },
+    #[error("the schema has {count} types, more than {MAX_TYPES}")]
+    TooManyTypes { count: usize },
+    #[error("the schema has {bytes} bytes, more than {MAX_BYTES}")]
+    TooLarge { bytes: usize },
 }
 
-// Schemas come from other nodes as well. Their size and depth are limited by the decoder; what is
-// left to check is that every reference leads somewhere.
-impl TryFrom<Parts> for Schema {
-    type Error = MissingType;
+impl Parts {
+    /// Whether they can be told to others, who do not take more.
+    fn check_size(&self) -> Result<(), BadSchema> {
+        let count = self.types.len();
+        if count > MAX_TYPES {
+            return Err(BadSchema::TooManyTypes { count });
+        }
+        let bytes = codec::encode(self).map_or(usize::MAX, |bytes| bytes.len());
+        if bytes > MAX_BYTES { Err(BadSchema::TooLarge { bytes }) } else { Ok(()) }
+    }
+}
 
-    fn try_from(parts: Parts) -> Result<Self, MissingType> {
+// Schemas come from other nodes as well. Their depth is limited by the decoder; what is left to
+// check is their size, and that every reference leads somewhere.
+impl TryFrom<Parts> for Schema {
+    type Error = BadSchema;
+
+    fn try_from(parts: Parts) -> Result<Self, BadSchema> {
+        parts.check_size()?;
         let count = parts.types.len();
         let mut missing = None;
         parts.each_shape(&mut |shape| {
             if let Shape::Named(index) = *shape
                 && index as usize >= count
             {
-                missing = Some(MissingType { index, count });
+                missing = Some(BadSchema::MissingType { index, count });
             }
         });
         match missing {

@@ -142,3 +142,89 @@ fn every_owned_serde_type_is_a_payload() {
     payload::<Envelope>();
     payload::<String>();
 }
+
+/// Holds itself in an encoding of its own.
+#[derive(Debug, Serialize, Deserialize)]
+struct Matryoshka(Vec<Encoded<Matryoshka>>);
+
+impl Datum for Matryoshka {
+    type EncodeError = EncodeError;
+    type DecodeError = DecodeError;
+
+    fn encode(&self) -> Result<Bytes, EncodeError> {
+        encode(self)
+    }
+
+    fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+        decode(bytes)
+    }
+}
+
+/// So many of them in each other, without the recursion that encoding them takes.
+fn matryoshka(levels: usize) -> Bytes {
+    (1..levels).fold(Bytes::from_static(&[0]), |inner, _| {
+        [&[1], &encode(&inner).unwrap()[..]].concat().into()
+    })
+}
+
+#[test]
+fn encodings_within_encodings_share_the_levels_of_nesting() {
+    // Each is a newtype, a sequence and an encoding.
+    assert!(decode::<Matryoshka>(&matryoshka(43)).is_ok());
+    for levels in [44, 100, 30_000] {
+        let error = decode::<Matryoshka>(&matryoshka(levels)).unwrap_err();
+        assert_eq!(error, DecodeError::Refused("the value is nested too deeply".into()));
+    }
+    assert!(decode::<Matryoshka>(&matryoshka(43)).is_ok(), "the next one has all levels again");
+}
+
+#[test]
+fn what_an_encoding_within_an_encoding_announces_is_not_made_room_for_again() {
+    /// How much room was made for in all.
+    static ROOM: std::sync::atomic::AtomicUsize = std::sync::atomic::AtomicUsize::new(0);
+
+    struct Greedy;
+
+    impl<'de> serde::de::Visitor<'de> for Greedy {
+        type Value = Self;
+
+        fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.write_str("greedy ones")
+        }
+
+        fn visit_seq<A: serde::de::SeqAccess<'de>>(self, mut seq: A) -> Result<Self, A::Error> {
+            let room = seq.size_hint().unwrap_or(0);
+            ROOM.fetch_add(room, std::sync::atomic::Ordering::Relaxed);
+            while seq.next_element::<Encoded<Self>>()?.is_some() {}
+            Ok(self)
+        }
+    }
+
+    impl<'de> Deserialize<'de> for Greedy {
+        fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+            deserializer.deserialize_seq(Self)
+        }
+    }
+
+    impl Datum for Greedy {
+        type EncodeError = EncodeError;
+        type DecodeError = DecodeError;
+
+        fn encode(&self) -> Result<Bytes, EncodeError> {
+            Ok(Bytes::new())
+        }
+
+        fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+            decode(bytes)
+        }
+    }
+
+    // Each level announces as many elements as it has bytes left.
+    let bytes = (0..20).fold(vec![0; 10_000], |inner: Vec<u8>, _| {
+        let inner = encode(&Bytes::from(inner)).unwrap();
+        [encode(&(inner.len() as u64)).unwrap(), inner].concat()
+    });
+    assert!(decode::<Greedy>(&bytes).is_err());
+    let room = ROOM.load(std::sync::atomic::Ordering::Relaxed);
+    assert!(room <= bytes.len(), "{room} for {} bytes", bytes.len());
+}

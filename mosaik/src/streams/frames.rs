@@ -109,6 +109,8 @@ pub(super) enum FrameError {
     TooLong,
     #[error("the stream ended in the middle of a frame")]
     Truncated,
+    #[error("a frame was begun and not finished while others waited")]
+    Overdue,
 }
 
 /// The length prefix of a frame: its bytes, and how many there are.
@@ -227,6 +229,20 @@ impl Splitter {
     pub(super) fn end(&self) -> Result<(), FrameError> {
         let whole = self.carry.is_empty() || self.carry_spent;
         if whole { Ok(()) } else { Err(FrameError::Truncated) }
+    }
+
+    /// The length of the body that was begun and of which more must be read, if it is a long one.
+    pub(super) fn begun(&self) -> Option<usize> {
+        if self.carry.is_empty() || self.carry_spent {
+            return None;
+        }
+        let head = read_prefix(&self.carry).ok()??;
+        Some(head.length).filter(|length| *length > CARRY_KEPT_BYTES)
+    }
+
+    /// Makes room for the rest of the body that was begun, so that it is not copied as it grows.
+    pub(super) fn make_room(&mut self, length: usize) {
+        self.carry.reserve_exact((MAX_PREFIX + length).saturating_sub(self.carry.len()));
     }
 
     /// The next frame when the current chunk does not hold all of it.

@@ -3,9 +3,10 @@
 use bytes::Bytes;
 
 use super::{
+    consumer::position::Position,
     criteria::Criteria,
-    frames::{self, Splitter},
-    protocol::{Answer, From, Mismatch, Place, Refusal, Subscribe, VERSION, Word},
+    frames::{self, Item, Mark, Splitter},
+    protocol::{self, Answer, From, Mismatch, Place, Refusal, Subscribe, VERSION, Word},
 };
 use crate::{fuzzing::Decoder, id::StreamId, schema, transport::fuzzing::encoded};
 
@@ -37,10 +38,43 @@ pub(crate) fn decoders() -> Vec<Decoder> {
             .sample(encoded(&Answer::Refused(Refusal { code: 10_409, mismatch: Some(mismatch) })))
             .sample(encoded(&Answer::AskAgain))
             .sample(encoded(&Answer::Ended { code: 10_413 }));
+    let mut requests =
+        Decoder::new("streams/request", |bytes| protocol::read_request(bytes).is_ok());
+    requests.samples = subscriptions.samples.clone();
+    // Another version is answered as such; here nothing is taken but this one.
+    requests.refused = vec![encoded(&(VERSION + 1, "whatever"))];
+    let marked = marked(&[Mark::Skipped(3), Mark::Redelivered(1), Mark::Unknown]);
     let datums = Decoder::new("streams/frames", split)
         .sample(framed(&[1, 20, 300, 0, 0, 7]))
-        .sample(framed(&[5000, 1, 1]));
-    vec![subscriptions, words, answers, datums]
+        .sample(framed(&[5000, 1, 1]))
+        .sample(marked.clone());
+    let at = |next: u64| next.to_le_bytes().to_vec();
+    let positions = Decoder::new("streams/position", stand)
+        .sample([at(9), framed(&[1, 2, 3])].concat())
+        .sample([at(2), marked.clone()].concat())
+        .sample([at(0), marked].concat())
+        .sample([at(u64::MAX), framed(&[1]), self::marked(&[Mark::Skipped(u64::MAX)])].concat())
+        .sample([at(1), self::marked(&[Mark::Redelivered(u64::MAX)])].concat());
+    vec![subscriptions, requests, words, answers, datums, positions]
+}
+
+/// Marks, and a datum after each.
+fn marked(marks: &[Mark]) -> Vec<u8> {
+    marks.iter().flat_map(|mark| [&mark.encode()[..], &framed(&[2])].concat()).collect()
+}
+
+/// Follows what a producer says about where it begins and what it has left out.
+fn stand(bytes: &[u8]) -> bool {
+    let Some((next, rest)) = bytes.split_first_chunk() else { return false };
+    // The number 0 stands for a share group.
+    let next = Some(u64::from_le_bytes(*next)).filter(|next| *next > 0);
+    let mut position = Position::new(next.map(|next| Place { epoch: 1, next }));
+    position.follow(Place { epoch: 1, next: 5 });
+    split_with(rest, |item| match item {
+        Item::Datum(_) if position.has_next() => position.pass_over(),
+        Item::Datum(_) => drop(position.take()),
+        Item::Mark(mark) => drop(position.heed(mark)),
+    })
 }
 
 fn framed(sizes: &[usize]) -> Vec<u8> {
@@ -55,6 +89,10 @@ fn framed(sizes: &[usize]) -> Vec<u8> {
 
 /// Splits a stream of frames that arrives in chunks, whose size the first byte gives.
 fn split(bytes: &[u8]) -> bool {
+    split_with(bytes, |_| {})
+}
+
+fn split_with(bytes: &[u8], mut take: impl FnMut(Item<'_>)) -> bool {
     let size = bytes.first().map_or(1, |byte| usize::from(*byte) * 7 + 1);
     let mut splitter = Splitter::new();
     let mut chunks = bytes.chunks(size).map(Bytes::copy_from_slice).peekable();
@@ -64,7 +102,7 @@ fn split(bytes: &[u8]) -> bool {
         splitter.filled(filled, 100);
         loop {
             match splitter.next() {
-                Ok(Some(_)) => {}
+                Ok(Some(item)) => take(item),
                 Ok(None) => break,
                 Err(_) => return false,
             }

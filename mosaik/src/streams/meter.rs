@@ -5,7 +5,7 @@ use std::sync::{
     atomic::{AtomicU64, AtomicUsize, Ordering},
 };
 
-use super::status::Stats;
+use super::{consumer::SourceEnd, status::Stats};
 use crate::{
     id::StreamId,
     telemetry::{self, Metered, Reasons, Sample},
@@ -37,6 +37,8 @@ pub(super) struct ProducerMeter {
     /// What was taken out of the ring for subscribers. Counted under the lock of the ring.
     pub(super) sent: Stats,
     dropped: AtomicU64,
+    /// Messages about subscriptions that were not understood.
+    pub(super) unknown: AtomicU64,
     accepted: AtomicU64,
     rejected: Reasons,
     consumers: AtomicUsize,
@@ -48,6 +50,7 @@ impl ProducerMeter {
             stream,
             sent: Stats::new(),
             dropped: AtomicU64::new(0),
+            unknown: AtomicU64::new(0),
             accepted: AtomicU64::new(0),
             rejected: Reasons::default(),
             consumers: AtomicUsize::new(0),
@@ -89,6 +92,8 @@ impl Metered for ProducerMeter {
         let dropped = self.dropped.load(Ordering::Relaxed);
         sample.of_stream(stream, &telemetry::PRODUCER_ITEMS_DROPPED, dropped);
         sample.of_stream(stream, &telemetry::PRODUCER_BYTES_SENT, bytes);
+        let unknown = self.unknown.load(Ordering::Relaxed);
+        sample.of_stream(stream, &telemetry::MESSAGES_UNKNOWN, unknown);
         sample.of_stream(stream, &telemetry::DATUMS_TOTAL, items);
         sample.of_stream(stream, &telemetry::BYTES_TOTAL, bytes);
     }
@@ -98,6 +103,10 @@ impl Metered for ProducerMeter {
 #[derive(Debug)]
 pub(super) struct ConsumerMeter {
     stream: StreamId,
+    /// Subscriptions that ended because of what the producer sent.
+    faults: Reasons,
+    /// Messages about subscriptions that were not understood.
+    pub(super) unknown: AtomicU64,
     /// What was handed to the application. Counted under the lock of the reader.
     pub(super) received: Stats,
     producers: AtomicUsize,
@@ -105,8 +114,20 @@ pub(super) struct ConsumerMeter {
 
 impl ConsumerMeter {
     pub(super) fn new(stream: StreamId) -> Arc<Self> {
-        let (received, producers) = (Stats::new(), AtomicUsize::new(0));
-        Arc::new(Self { stream, received, producers })
+        Arc::new(Self {
+            stream,
+            faults: Reasons::default(),
+            unknown: AtomicU64::new(0),
+            received: Stats::new(),
+            producers: AtomicUsize::new(0),
+        })
+    }
+
+    /// The data of a subscription have ended: was that the producer's fault?
+    pub(super) fn count_end(&self, end: &SourceEnd) {
+        if let Some(fault) = end.fault() {
+            self.faults.count(fault);
+        }
     }
 
     /// It is subscribed to so many producers now.
@@ -121,6 +142,9 @@ impl Metered for ConsumerMeter {
         let producers = self.producers.load(Ordering::Relaxed) as u64;
         let (items, bytes) = (self.received.datums() as u64, self.received.bytes() as u64);
         sample.of_stream(stream, &telemetry::CONSUMERS_ACTIVE, 1);
+        self.faults.sample(sample, &telemetry::CONSUMER_FAULTS, Some(stream));
+        let unknown = self.unknown.load(Ordering::Relaxed);
+        sample.of_stream(stream, &telemetry::MESSAGES_UNKNOWN, unknown);
         sample.of_stream(stream, &telemetry::CONSUMER_PRODUCERS, producers);
         sample.of_stream(stream, &telemetry::CONSUMER_ITEMS_RECEIVED, items);
         sample.of_stream(stream, &telemetry::CONSUMER_BYTES_RECEIVED, bytes);

@@ -73,6 +73,7 @@ use self::{
     consumer::ConsumerConfig,
     producer::{ProducerConfig, Undelivered},
     registry::Registry,
+    status::Consumed,
 };
 pub use self::{
     codec::CodecError,
@@ -127,6 +128,7 @@ struct Inner {
     config: Config,
     network_id: NetworkId,
     registry: Arc<Registry>,
+    consumed: Consumed,
     telemetry: Meters,
 }
 
@@ -150,6 +152,7 @@ impl Streams {
             config,
             network_id,
             registry,
+            consumed: Consumed::default(),
             telemetry,
         }))
     }
@@ -201,6 +204,12 @@ impl Streams {
         self.0.registry.consumers()
     }
 
+    /// From whom what is consumed here comes.
+    pub(crate) fn producers_of_all(&self) -> Vec<(StreamId, PeerId)> {
+        let channels = self.0.consumed.channels().into_iter();
+        channels.map(|channel| (*channel.stream_id(), *channel.producer_id())).collect()
+    }
+
     fn network_id(&self) -> NetworkId {
         self.0.network_id
     }
@@ -220,7 +229,7 @@ impl Streams {
 
     fn open_consumer<D>(&self, config: ConsumerConfig, codec: Codec<D>) -> Consumer<D> {
         let inner = &self.0;
-        Consumer::open(
+        let consumer = Consumer::open(
             config,
             codec,
             inner.transport.clone(),
@@ -228,7 +237,9 @@ impl Streams {
             inner.random.clone(),
             &inner.tasks,
             &inner.telemetry,
-        )
+        );
+        inner.consumed.add(consumer.channels());
+        consumer
     }
 }
 

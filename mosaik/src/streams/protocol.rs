@@ -6,6 +6,8 @@
 //! version may append fields to each message; what it cannot say that way has another version
 //! number, which is refused.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use super::criteria::Criteria;
@@ -104,7 +106,7 @@ impl Refusal {
     }
 
     pub(super) fn mismatch(producer: &Schema, consumer: Fingerprint) -> Self {
-        let schema = schema::encode(producer).ok().filter(|bytes| bytes.len() <= SCHEMA_LIMIT);
+        let schema = producer.to_send().filter(|bytes| bytes.len() <= SCHEMA_LIMIT);
         let mismatch = Mismatch {
             producer: producer.fingerprint(),
             consumer,
@@ -128,14 +130,18 @@ pub(super) fn read_request(bytes: &[u8]) -> Result<Subscribe, CloseReason> {
 }
 
 /// The next message that this version understands; `None` when the stream ended. Others are passed
-/// over. Cancel safe.
+/// over and counted. Cancel safe.
 pub(super) async fn next_known<T: DeserializeOwned>(
     reader: &mut MessageReader,
+    unknown: &AtomicU64,
 ) -> Result<Option<T>, MessageError> {
     while let Some(bytes) = reader.next_bytes().await? {
         match schema::decode_prefix(&bytes) {
             Ok(message) => return Ok(Some(message)),
-            Err(error) => tracing::debug!(%error, "a message that is not understood"),
+            Err(error) => {
+                unknown.fetch_add(1, Ordering::Relaxed);
+                tracing::debug!(%error, "a message that is not understood");
+            }
         }
     }
     Ok(None)

@@ -2,7 +2,7 @@
 
 use std::{
     any::TypeId,
-    collections::HashMap,
+    collections::BTreeMap,
     fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
     time::Duration,
@@ -34,7 +34,7 @@ pub(super) struct Registry {
 
 #[derive(Debug, Default)]
 struct Producers {
-    by_stream: HashMap<StreamId, Registered>,
+    by_stream: BTreeMap<StreamId, Registered>,
     next_number: u64,
 }
 

@@ -41,6 +41,9 @@ pub(super) async fn answer(
         }
         Ok(_) => return,
         Err(_) => {
+            if let Some(registry) = registry.upgrade() {
+                registry.unserved.rejected(CloseReason::Timeout);
+            }
             writer.reset(CloseReason::Timeout);
             return reader.stop(CloseReason::Timeout);
         }

@@ -4,7 +4,7 @@ use std::{
     fmt,
     future::Future,
     sync::{
-        Arc, OnceLock,
+        Arc, Mutex, OnceLock, PoisonError, Weak,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
@@ -204,6 +204,25 @@ impl fmt::Debug for ChannelInfo {
 /// The channels of one end at a moment, for whoever asks.
 #[derive(Debug, Default)]
 pub(super) struct Channels(arc_swap::ArcSwap<Vec<ChannelInfo>>);
+
+/// The channels of all consumers of a node.
+#[derive(Debug, Default)]
+pub(super) struct Consumed(Mutex<Vec<Weak<Channels>>>);
+
+impl Consumed {
+    pub(super) fn add(&self, consumer: Weak<Channels>) {
+        let mut consumers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        consumers.retain(|known| known.strong_count() > 0);
+        consumers.push(consumer);
+    }
+
+    /// Those that are not over.
+    pub(super) fn channels(&self) -> Vec<ChannelInfo> {
+        let consumers = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let consumers = consumers.iter().filter_map(Weak::upgrade);
+        consumers.flat_map(|channels| channels.iter()).collect()
+    }
+}
 
 impl Channels {
     pub(super) fn set(&self, channels: Vec<ChannelInfo>) {

@@ -1,11 +1,11 @@
 //! Who waits for something: one waker for each place from which somebody waits.
 
-use std::{collections::HashMap, task::Waker};
+use std::{collections::BTreeMap, task::Waker};
 
 /// Wakers by key. Whoever registers one removes it when it has lost interest, so that there are
 /// never more than there are places.
 #[derive(Debug, Default)]
-pub(crate) struct Waiters(HashMap<u64, Waker>);
+pub(crate) struct Waiters(BTreeMap<u64, Waker>);
 
 impl Waiters {
     pub(crate) fn register(&mut self, key: u64, waker: &Waker) {
@@ -35,7 +35,7 @@ impl Waiters {
 /// Those who are to be woken.
 #[derive(Debug, Default)]
 #[must_use = "nobody is woken before `wake`"]
-pub(crate) struct Woken(HashMap<u64, Waker>);
+pub(crate) struct Woken(BTreeMap<u64, Waker>);
 
 impl Woken {
     pub(crate) fn wake(self) {

@@ -159,10 +159,14 @@ metrics! {
         "Consumers that this node has of the stream";
     CONSUMER_PRODUCERS: Gauge "mosaik.streams.consumer.producers" Count Stream
         "Producers that they are subscribed to";
+    CONSUMER_FAULTS: Counter "mosaik.streams.consumer.faults" Count StreamAndReason
+        "Subscriptions that ended for what the producer sent: `too_long`, `truncated`, `overdue` or `undecodable`";
     CONSUMER_ITEMS_RECEIVED: Counter "mosaik.streams.consumer.items.received" Count Stream
         "Datums that were handed to the application";
     CONSUMER_BYTES_RECEIVED: Counter "mosaik.streams.consumer.bytes.received" Bytes Stream
         "Bytes of those datums, without framing and encryption";
+    MESSAGES_UNKNOWN: Counter "mosaik.streams.messages.unknown" Count Stream
+        "Messages about subscriptions that were not understood: of a later version, or noise";
     DATUMS_TOTAL: Counter "mosaik.streams.datums.total" Count Stream
         "Datums that this node sent and received";
     BYTES_TOTAL: Counter "mosaik.streams.bytes.total" Bytes Stream

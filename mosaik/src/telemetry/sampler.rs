@@ -114,6 +114,8 @@ impl Sampler {
         if whole {
             to_recorders(&|recorder| ALL.iter().for_each(|metric| metric.describe(recorder)));
         }
+        #[cfg(feature = "prometheus")]
+        super::prometheus::tidy();
         while let Ok(source) = self.added.try_recv() {
             self.sampled.push(Sampled { source, is_permanent: false, published: HashMap::new() });
         }

@@ -4,15 +4,22 @@ use std::{
         Arc, Mutex,
         atomic::{AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
 use metrics::{
     Counter, CounterFn, Gauge, GaugeFn, Histogram, Key, KeyName, Metadata, Recorder, SharedString,
-    Unit, with_local_recorder,
+    Unit, set_default_local_recorder, with_local_recorder,
 };
+use tokio::time::{sleep, timeout};
 
 use super::*;
-use crate::id::{NetworkId, StreamId};
+use crate::{
+    Network, discovery,
+    id::{NetworkId, StreamId},
+};
+
+const INTERVAL_OF_LOOKS: Duration = Duration::from_millis(50);
 
 /// Keeps what is published by name and labels.
 #[derive(Clone, Default)]
@@ -208,4 +215,33 @@ fn the_guide_s_table_is_the_one_in_the_code() {
     let rows: Vec<_> = guide.lines().filter(|line| line.starts_with("| `mosaik.")).collect();
     let expected: Vec<_> = ALL.iter().map(|metric| row(metric)).collect();
     assert_eq!(rows.join("\n"), expected.join("\n"));
+}
+
+/// The facade looks for a recorder of the thread before that of the process, and takes either: so
+/// this one stands for a recorder that the program has installed.
+#[tokio::test]
+async fn a_recorder_of_the_program_gets_what_nodes_publish() {
+    let kept = Kept::default();
+    let _installed = set_default_local_recorder(&kept);
+    let id = NetworkId::random();
+    let node = async || {
+        let discovery = discovery::Config::builder().with_local(false).with_mdns(false);
+        let builder = Network::builder(id).offline().bind(([127, 0, 0, 1], 0).into());
+        builder.with_discovery(discovery).build().await.unwrap()
+    };
+    let (one, other) = (node().await, node().await);
+    other.discovery().dial(one.local().addr()).await;
+    let producer = one.streams().producer::<u64>().with_stream_id(self::id()).build().unwrap();
+    let consumer = other.streams().consumer::<u64>().with_stream_id(self::id()).build();
+    producer.send(7).await.unwrap();
+    let network = format!("{} network={}", CATALOG_SIZE.name, sampler::network_label(&id));
+    let arrived = async {
+        while kept.at(&series(&PRODUCER_ITEMS_SENT, &id)) != Some(1) || kept.at(&network) != Some(2)
+        {
+            sleep(INTERVAL_OF_LOOKS).await;
+        }
+    };
+    timeout(Duration::from_secs(20), arrived).await.expect("both nodes publish every second");
+    drop(consumer);
+    assert_eq!(kept.at(&network), Some(2), "one each, added up");
 }

@@ -21,6 +21,13 @@ impl Transport {
             let strangers = Strangers::new(transport.0.config.max_handshakes);
             while let Some(incoming) = transport.0.endpoint.accept().await {
                 let begun = Instant::now();
+                if strangers.is_crowded() && !incoming.is_validated() {
+                    // An address that may be forged takes no place: it is asked to show that it is
+                    // there, which costs this node nothing to remember and an honest peer a
+                    // round trip.
+                    incoming.retry();
+                    continue;
+                }
                 let Some(place) = strangers.admit(incoming.source(), begun) else {
                     incoming.refuse();
                     transport.0.counts.refused(CloseReason::NoCapacity);
@@ -79,7 +86,7 @@ impl Transport {
         match redeemed {
             Some((link, mut confirm)) => {
                 confirm.finish();
-                link.serve_bulk(connection).await;
+                link.serve_bulk(&self.0.counts, connection).await;
             }
             None => self.turn_away(&connection, CloseReason::ProtocolViolation),
         }

@@ -4,7 +4,7 @@
 //! side gave out on the control connection: used once, bound to peer and connection.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError, Weak,
         atomic::{AtomicU32, AtomicU64, Ordering},
@@ -27,6 +27,7 @@ use super::{
     error::OpenError,
     hello::{Signal, Tag},
     link::{Hold, Inner, Link},
+    meter::Counts,
     stream::{RecvStream, SendStream},
 };
 use crate::{id::PeerId, random::Random};
@@ -55,7 +56,7 @@ pub(super) struct Bulk {
     /// When this side last asked for the lane.
     asked: Mutex<Option<Instant>>,
     /// Streams that are expected, by the id that this side chose.
-    slots: Mutex<HashMap<u64, oneshot::Sender<RecvStream>>>,
+    slots: Mutex<BTreeMap<u64, oneshot::Sender<RecvStream>>>,
     next_slot: AtomicU64,
     /// Slots that are expected or in use: so many streams the peer may open.
     reserved: AtomicU32,
@@ -75,7 +76,7 @@ impl Bulk {
         }
     }
 
-    fn slots(&self) -> MutexGuard<'_, HashMap<u64, oneshot::Sender<RecvStream>>> {
+    fn slots(&self) -> MutexGuard<'_, BTreeMap<u64, oneshot::Sender<RecvStream>>> {
         self.slots.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -255,13 +256,13 @@ impl Link {
             let (Some(token), None) = (token, self.0.bulk.connection()) else { continue };
             let dial = dial_lane(transport, addr.clone(), token);
             if let Ok(Some(connection)) = timeout(OPEN_TIMEOUT, dial).await {
-                self.serve_bulk(connection).await;
+                self.serve_bulk(&transport.0.counts, connection).await;
             }
         }
     }
 
     /// Takes the streams that the peer opens on the lane, until it ends.
-    pub(super) async fn serve_bulk(&self, connection: Connection) {
+    pub(super) async fn serve_bulk(&self, counts: &Counts, connection: Connection) {
         self.0.bulk.open(&connection);
         let mut headers = FuturesUnordered::new();
         loop {
@@ -271,8 +272,13 @@ impl Link {
                     Err(_) => break,
                 },
                 Some(header) = headers.next() => {
-                    if let Ok(Some((id, stream))) = header {
-                        self.hand_over(id, stream);
+                    let refused = match header {
+                        Ok(Some((id, stream))) => self.hand_over(id, stream).err(),
+                        Ok(None) => Some(CloseReason::ProtocolViolation),
+                        Err(_) => Some(CloseReason::Timeout),
+                    };
+                    if let Some(reason) = refused {
+                        counts.stream_refused(reason);
                     }
                 }
             }
@@ -294,12 +300,18 @@ impl Link {
         self.0.bulk.connection().is_some()
     }
 
-    fn hand_over(&self, id: u64, mut stream: RecvStream) {
+    fn hand_over(&self, id: u64, mut stream: RecvStream) -> Result<(), CloseReason> {
         let slot = self.0.bulk.slots().remove(&id);
         match slot {
             // A slot that was dropped meanwhile stops the stream with it.
-            Some(slot) => drop(slot.send(stream)),
-            None => stream.stop(CloseReason::StreamNotFound),
+            Some(slot) => {
+                drop(slot.send(stream));
+                Ok(())
+            }
+            None => {
+                stream.stop(CloseReason::StreamNotFound);
+                Err(CloseReason::StreamNotFound)
+            }
         }
     }
 }
@@ -328,8 +340,12 @@ async fn read_header(mut stream: RecvStream) -> Option<(u64, RecvStream)> {
         filled += part.len();
         stream.unread(chunk);
     }
-    let [kind, id @ ..] = header;
-    (kind == DATA).then(|| (u64::from_le_bytes(id), stream))
+    Some((slot_of(header)?, stream))
+}
+
+/// The slot that a stream is for.
+pub(super) fn slot_of([kind, id @ ..]: [u8; HEADER]) -> Option<u64> {
+    (kind == DATA).then(|| u64::from_le_bytes(id))
 }
 
 /// Tokens that were given out and not yet used.

@@ -86,6 +86,23 @@ impl Incoming {
         }
     }
 
+    /// Whether the dialler has shown that it is where it seems to be.
+    pub(super) fn is_validated(&self) -> bool {
+        match self {
+            Self::Iroh(incoming) => incoming.is_validated(),
+            Self::Sim(..) => true,
+        }
+    }
+
+    /// Lets the dialler show that it is where it seems to be; it comes again.
+    pub(super) fn retry(self) {
+        match self {
+            Self::Iroh(incoming) => incoming.retry(),
+            // Its address is not in doubt, so that this is not asked.
+            Self::Sim(_, connection) => drop(connection),
+        }
+    }
+
     /// Turns the dialler away before any work is done for it.
     pub(super) fn refuse(self) {
         match self {

@@ -2,7 +2,7 @@
 
 use bytes::{Bytes, BytesMut};
 
-use super::{hello, message};
+use super::{bulk, hello, message};
 use crate::{fuzzing::Decoder, schema};
 
 /// A limit that mutated lengths are on both sides of.
@@ -23,7 +23,12 @@ pub(crate) fn decoders() -> Vec<Decoder> {
         .sample(whole)
         .sample(framed(&[]))
         .sample(framed(&[1; LIMIT]));
-    vec![messages, hello, signals]
+    let headers = Decoder::new("transport/bulk-header", |bytes| {
+        bytes.first_chunk().is_some_and(|header| bulk::slot_of(*header).is_some())
+    })
+    .sample([1, 7, 0, 0, 0, 0, 0, 0, 0])
+    .sample([1, 255, 255, 255, 255, 255, 255, 255, 255]);
+    vec![messages, hello, signals, headers]
 }
 
 pub(crate) fn encoded<T: serde::Serialize>(value: &T) -> Vec<u8> {

@@ -397,6 +397,7 @@ pub(super) fn samples() -> Vec<Hello> {
         Hello::Bodies(Bytes::from_static(&[2; 300])),
         Hello::Admitted,
         Hello::Refused(404),
+        Hello::NewerRun(Bytes::from_static(&[4; 90])),
     ]
 }
 

@@ -6,7 +6,7 @@
 //! (it was restarted), or when it was established before the new one began and the peer does not
 //! name it as the one that it holds (it died on that side only).
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use tokio::time::Instant;
 
@@ -21,7 +21,7 @@ use crate::id::PeerId;
 /// The control connections of one node.
 #[derive(Debug, Default)]
 pub(super) struct Peers {
-    places: HashMap<PeerId, Place>,
+    places: BTreeMap<PeerId, Place>,
 }
 
 #[derive(Debug)]

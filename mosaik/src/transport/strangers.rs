@@ -7,7 +7,7 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
-    net::IpAddr,
+    net::{IpAddr, Ipv6Addr},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -54,6 +54,7 @@ impl Strangers {
     /// A place for one more; none if all are taken by strangers who came just now, and from no
     /// address that has more than its share.
     pub(super) fn admit(&self, from: Option<IpAddr>, now: Instant) -> Option<Place> {
+        let from = from.map(site_of);
         let mut inner = self.lock();
         if inner.places.len() >= inner.max {
             let number = inner.who_gives_way(from, now)?;
@@ -65,6 +66,12 @@ impl Strangers {
         let taken = Taken { since: now, from, gives_way: gives_way.clone() };
         inner.places.insert(number, taken);
         Some(Place { strangers: self.clone(), number, gives_way })
+    }
+
+    /// Whether half of the places are taken.
+    pub(super) fn is_crowded(&self) -> bool {
+        let inner = self.lock();
+        2 * inner.places.len() >= inner.max
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -85,6 +92,14 @@ impl Inner {
         }
         let (number, oldest) = self.places.first_key_value()?;
         (oldest.since + UNDISTURBED <= now).then_some(*number)
+    }
+}
+
+/// What an address is counted under: in IPv6 whoever has one usually has a /64 of them.
+fn site_of(address: IpAddr) -> IpAddr {
+    match address {
+        IpAddr::V4(_) => address,
+        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into(),
     }
 }
 
@@ -139,6 +154,22 @@ mod tests {
         assert_eq!(guest.during(async { 7 }).await, Some(7));
         let third = [from(3), from(3)].map(|from| strangers.admit(from, now));
         assert!(third[0].is_some() && third[1].is_none());
+    }
+
+    #[tokio::test]
+    async fn the_addresses_of_one_ipv6_site_are_one_crowd() {
+        let of_site =
+            |site: u16, host: u16| Some(IpAddr::from([0x2001, 0xdb8, 0, site, 0, 0, 0, host]));
+        let strangers = Strangers::new(4);
+        let now = Instant::now();
+        let mut crowd = Vec::new();
+        for host in 0..4 {
+            assert_eq!(strangers.is_crowded(), host >= 2);
+            crowd.push(strangers.admit(of_site(1, host), now).expect("there is room"));
+        }
+        assert!(strangers.admit(of_site(1, 9), now).is_none());
+        assert!(strangers.admit(of_site(2, 1), now).is_some());
+        assert_eq!(crowd[0].during(std::future::pending::<()>()).await, None);
     }
 
     #[tokio::test]

@@ -44,6 +44,32 @@ async fn the_graph_shows_who_produces_and_who_consumes(nodes: [Network; 3]) {
 }
 
 #[mosaik::network_test(sim)]
+async fn who_is_not_subscribed_to_receives_nothing(nodes: [Network; 3]) {
+    let [a, b, c] = &nodes;
+    let numbers = u64::derived_stream_id();
+    let (first, second) = (a.streams().produce::<u64>(), c.streams().produce::<u64>());
+    let wanted = a.local().id();
+    let picky = b.streams().consumer::<u64>().require(move |peer| *peer.id() == wanted).build();
+    let _deaf = b.streams().consumer::<u64>().require(|_| false).build();
+    first.when().subscribed().await;
+    picky.when().subscribed().await;
+    let mut changes = b.discovery().catalog_watch();
+    let knows = |catalog: &Catalog| {
+        catalog.get(&c.local().id()).is_some_and(|entry| entry.streams().contains(&numbers))
+    };
+    drop(changes.wait_for(knows).await.unwrap());
+    let flow = Flow { stream: numbers, producer: wanted, consumer: b.local().id() };
+    let topology = b.topology();
+    assert_eq!(topology.flows, [flow].into());
+    assert!(topology.nodes[&b.local().id()].consumes.contains(&numbers));
+    assert!(topology.nodes[&c.local().id()].produces.contains(&numbers));
+    assert_eq!(second.consumers().count(), 0);
+    drop(picky);
+    first.when().unsubscribed().await;
+    assert!(b.topology().flows.is_empty());
+}
+
+#[mosaik::network_test(sim)]
 async fn a_stream_tells_its_name_and_schema_to_whoever_asks(nodes: [Network; 2]) {
     let [a, b] = &nodes;
     let stream = u64::derived_stream_id();

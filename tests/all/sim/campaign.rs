@@ -2,7 +2,7 @@
 
 use std::sync::Mutex;
 
-use mosaik_tests::campaign::{command, run_seeds};
+use mosaik_tests::campaign::{command, run_seed, run_seeds};
 
 #[test]
 fn twenty_seeds_of_faults_lose_double_and_reorder_nothing() {
@@ -15,4 +15,13 @@ fn twenty_seeds_of_faults_lose_double_and_reorder_nothing() {
     });
     let failed = failed.into_inner().unwrap();
     assert!(failed.is_empty(), "{}", failed.join("\n"));
+}
+
+#[test]
+fn a_seed_has_the_same_faults_at_the_same_times_again() {
+    for seed in [7, 8] {
+        let [once, again] = [run_seed(seed), run_seed(seed)].map(|outcome| outcome.done);
+        assert!(!once.is_empty());
+        assert_eq!(once, again, "seed {seed}");
+    }
 }

@@ -1,10 +1,11 @@
 //! Campaigns on the simulated network.
 //!
 //! `sim --runs 1000 --seed 1`: as many seeds from the first on; `--verbose` shows every one, its
-//! plan, and with `--runs 1` what the nodes log. `sim converge [NODES ..]`: what it costs so many
+//! plan, and with `--runs 1` what the nodes log; `--twice` runs every one a second time, and says
+//! how many went the same way from beginning to end. `sim converge [NODES ..]`: what it costs so many
 //! nodes to know each other.
 
-use std::{env, process::ExitCode, time::Instant};
+use std::{collections::BTreeMap, env, process::ExitCode, time::Instant};
 
 use anyhow::{Context, Result, bail};
 use mosaik_tests::{
@@ -19,10 +20,10 @@ fn main() -> Result<ExitCode> {
         let nodes = arguments.map(|count| count.parse().context("a number of nodes"));
         let nodes = nodes.collect::<Result<Vec<_>>>()?;
         let nodes = if nodes.is_empty() { vec![50, 100, 200, 500] } else { nodes };
-        nodes.into_iter().for_each(converge);
+        nodes.into_iter().try_for_each(converge)?;
         return Ok(ExitCode::SUCCESS);
     }
-    let (mut runs, mut seed, mut verbose) = (100, 1, false);
+    let (mut runs, mut seed, mut verbose, mut twice) = (100, 1, false, false);
     while let Some(argument) = arguments.next() {
         let mut number = || -> Result<u64> {
             let text = arguments.next().with_context(|| format!("{argument} needs a number"))?;
@@ -32,10 +33,36 @@ fn main() -> Result<ExitCode> {
             "--runs" => runs = number()?,
             "--seed" => seed = number()?,
             "--verbose" => verbose = true,
+            "--twice" => twice = true,
             _ => bail!("unknown argument `{argument}`; see the top of tests/src/bin/sim.rs"),
         }
     }
-    Ok(campaign(runs, seed, verbose))
+    Ok(if twice { repeat(runs, seed) } else { campaign(runs, seed, verbose) })
+}
+
+/// Fails if a seed did not have the same faults twice.
+fn repeat(runs: u64, first: u64) -> ExitCode {
+    let [mut once, mut again] = [BTreeMap::new(), BTreeMap::new()];
+    run_seeds(first, runs, |seed, outcome| drop(once.insert(seed, outcome)));
+    run_seeds(first, runs, |seed, outcome| drop(again.insert(seed, outcome)));
+    let mut equal = 0;
+    let mut differ = Vec::new();
+    for (seed, outcome) in &once {
+        equal += usize::from(outcome.digest == again[seed].digest);
+        if outcome.done != again[seed].done {
+            differ.push(*seed);
+        }
+    }
+    println!(
+        "{runs} seeds from {first}, twice: {equal} with the same messages at the same times, {} \
+         with the same faults at the same times",
+        once.len() - differ.len()
+    );
+    if differ.is_empty() {
+        return ExitCode::SUCCESS;
+    }
+    println!("other faults: {differ:?}");
+    ExitCode::FAILURE
 }
 
 fn campaign(runs: u64, first: u64, verbose: bool) -> ExitCode {

@@ -4,6 +4,7 @@
 //! runs a few of the same as a test.
 
 mod oracle;
+mod outages;
 mod panics;
 mod plan;
 mod run;

@@ -50,8 +50,21 @@ pub struct Plan {
     pub faults: Vec<(Duration, Fault)>,
 }
 
+/// What a stream does with consumers that lag or share it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Kind {
+    /// The producer waits for them.
+    #[default]
+    Block,
+    /// They skip what is oldest, and are slow enough to have to.
+    DropOldest,
+    /// All consumers are in one group.
+    Shared,
+}
+
 #[derive(Clone, Debug)]
 pub struct Stream {
+    pub kind: Kind,
     pub producers: Vec<usize>,
     pub consumers: Vec<usize>,
     /// The longest pause between two datums.
@@ -66,7 +79,9 @@ impl Plan {
     pub fn new(seed: u64) -> Self {
         let mut rng = StdRng::seed_from_u64(seed);
         let nodes = rng.random_range(5..=9);
-        let streams = (0..rng.random_range(1..=3)).map(|_| stream(&mut rng, nodes)).collect();
+        let count = rng.random_range(1..=3);
+        let mut streams: Vec<_> =
+            (0..count).map(|_| stream(&mut rng, nodes, Kind::Block)).collect();
         let mut faults = Vec::new();
         let mut at = Duration::from_secs(1);
         for _ in 0..rng.random_range(3..=12) {
@@ -77,11 +92,13 @@ impl Plan {
             faults.extend(undo.map(|undo| (until, undo)));
         }
         faults.sort_by_key(|(at, _)| *at);
+        let kind = if rng.random_bool(0.5) { Kind::DropOldest } else { Kind::Shared };
+        streams.push(stream(&mut rng, nodes, kind));
         Self { nodes, streams, faults }
     }
 }
 
-fn stream(rng: &mut StdRng, nodes: usize) -> Stream {
+fn stream(rng: &mut StdRng, nodes: usize, kind: Kind) -> Stream {
     let mut places: Vec<usize> = (0..nodes).collect();
     let mut some = |most: usize| {
         places.shuffle(rng);
@@ -90,6 +107,7 @@ fn stream(rng: &mut StdRng, nodes: usize) -> Stream {
     };
     let (producers, consumers) = (some(2), some(nodes.min(4)));
     Stream {
+        kind,
         producers,
         consumers,
         pause: Duration::from_millis([10, 100, 500][rng.random_range(0..3)]),
@@ -153,6 +171,7 @@ mod tests {
         for seed in 0..200 {
             let plan = Plan::new(seed);
             assert!((5..=9).contains(&plan.nodes));
+            assert!(plan.streams.iter().any(|stream| stream.kind == Kind::Block));
             assert!(plan.faults.is_sorted_by_key(|(at, _)| *at));
             for (_, fault) in &plan.faults {
                 if let Fault::Cut { from, to } | Fault::Mend { from, to } = fault {

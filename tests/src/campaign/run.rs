@@ -43,6 +43,8 @@ pub struct Outcome {
     pub elapsed: Duration,
     /// From the last fault until all catalogs were equal.
     pub healed: Duration,
+    /// What was done, and when.
+    pub done: Vec<(Duration, Fault)>,
     /// Tells whether two runs of the seed went the same way.
     pub digest: u64,
 }
@@ -54,14 +56,23 @@ struct Run {
     streams: BTreeMap<usize, Streams>,
     plan: Plan,
     shared: Shared,
+    done: Vec<(Duration, Fault)>,
 }
 
 pub async fn run(simulation: Simulation, seed: u64, plan: Plan) -> Outcome {
     let nodes = simulation.nodes(plan.nodes).await;
-    let shared = Shared::new(seed, nodes.iter().map(|node| node.local().id()).collect());
-    let mut run = Run { runs: vec![0; plan.nodes], nodes, streams: BTreeMap::new(), plan, shared };
+    let kinds = plan.streams.iter().map(|stream| stream.kind).collect();
+    let shared = Shared::new(seed, nodes.iter().map(|node| node.local().id()).collect(), kinds);
+    let mut run = Run {
+        runs: vec![0; plan.nodes],
+        nodes,
+        streams: BTreeMap::new(),
+        plan,
+        shared,
+        done: Vec::new(),
+    };
     (0..run.nodes.len()).for_each(|node| run.open(node));
-    let begun = Instant::now();
+    let begun = run.shared.begun();
     for (at, fault) in run.plan.faults.clone() {
         tokio::time::sleep_until(begun + at).await;
         tracing::info!(?fault, "fault");
@@ -77,6 +88,7 @@ pub async fn run(simulation: Simulation, seed: u64, plan: Plan) -> Outcome {
         missed: oracle.missed,
         elapsed: simulation.elapsed(),
         healed,
+        done: run.done,
         digest: simulation.digest(),
     }
 }
@@ -89,6 +101,9 @@ impl Run {
     }
 
     async fn apply(&mut self, fault: Fault) {
+        let at = self.shared.begun().elapsed();
+        self.shared.oracle().outages.note(self.nodes.len(), at, &fault);
+        self.done.push((at, fault.clone()));
         match fault {
             Fault::Partition(a, b) => self.nodes.partition(&[&a, &b]),
             Fault::Cut { from, to } => self.nodes.cut(from, to),
@@ -136,6 +151,7 @@ impl Run {
             if subscribed {
                 self.shared.set_phase(Phase::Last);
                 self.until(LAST_LIMIT, Self::unreceived).await;
+                self.compare_missed();
             }
         }
         healed
@@ -204,11 +220,22 @@ impl Run {
     fn unreceived(&self) -> Option<String> {
         let oracle = self.shared.oracle();
         self.pairs().find_map(|(consumer, producer)| {
-            let (next, sent) = (oracle.next(consumer, producer), self.shared.sent(producer));
-            let Sent { count, all } = sent;
-            (next != Some(count) || !all).then(|| {
-                format!("{consumer:?} expects {next:?} of {producer:?}, which has sent {sent:?}")
-            })
+            let Sent { count, all } = self.shared.sent(producer);
+            if !all {
+                return Some(format!("{producer:?} has sent {count}, and not all"));
+            }
+            oracle.lacks(consumer, producer, count)
         })
+    }
+
+    /// What consumers count as missed is what they were told.
+    fn compare_missed(&self) {
+        for (place, consumer) in self.streams.values().flat_map(|streams| &streams.consumers) {
+            let (counted, told) = (consumer.missed(), self.shared.oracle().told(*place));
+            if counted != told {
+                let text = format!("{place:?} has missed {counted}, and was told of {told}");
+                self.shared.oracle().found(text);
+            }
+        }
     }
 }

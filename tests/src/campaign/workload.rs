@@ -8,7 +8,11 @@ use std::{
 
 use mosaik::{
     Bytes, Network, PeerId,
-    streams::{Consumer, Producer, consumer::Event},
+    streams::{
+        Consumer, Producer,
+        consumer::{Delivery, Event},
+        producer::OnLag,
+    },
 };
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 use serde::{Deserialize, Serialize};
@@ -18,16 +22,20 @@ use tokio::{
         watch,
     },
     task::JoinSet,
-    time::sleep,
+    time::{Instant, sleep},
 };
 
 use super::{
-    oracle::{Oracle, Place},
-    plan::Stream,
+    oracle::{Oracle, Place, Received},
+    plan::{Kind, Stream},
 };
 
 /// How many datums each producer sends after all is healed.
 const LAST: u64 = 10;
+/// How far consumers may be behind where they skip what is oldest.
+const SHORT_BUFFER: usize = 8;
+/// Longer than any run: what a share group has not received waits for its members to come back.
+const FOREVER: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// A numbered datum.
 #[derive(Debug, Serialize, Deserialize)]
@@ -66,17 +74,24 @@ pub struct Shared {
     /// The nodes, by their places.
     ids: Arc<Vec<PeerId>>,
     seed: u64,
+    begun: Instant,
 }
 
 impl Shared {
-    pub fn new(seed: u64, ids: Vec<PeerId>) -> Self {
+    pub fn new(seed: u64, ids: Vec<PeerId>, kinds: Vec<Kind>) -> Self {
         Self {
-            oracle: Arc::default(),
+            oracle: Arc::new(Mutex::new(Oracle::new(kinds))),
             phase: watch::Sender::new(Phase::Send),
             sent: Arc::default(),
             ids: Arc::new(ids),
             seed,
+            begun: Instant::now(),
         }
+    }
+
+    /// From when on time is counted.
+    pub fn begun(&self) -> Instant {
+        self.begun
     }
 
     pub fn oracle(&self) -> MutexGuard<'_, Oracle> {
@@ -101,9 +116,8 @@ impl Shared {
             match events.try_recv() {
                 Ok(Event::Gap(gap)) => {
                     let node = self.ids.iter().position(|id| *id == gap.producer);
-                    // A producer that was started anew counts from the beginning.
-                    if let (Some(node), Some(missed)) = (node, gap.missed) {
-                        self.oracle().reported(consumer, node, missed);
+                    if let Some(node) = node {
+                        self.oracle().reported(consumer, node, gap.missed);
                     }
                 }
                 Ok(_) => {}
@@ -149,15 +163,29 @@ impl Streams {
             let name = format!("campaign.{number}");
             if stream.producers.contains(&node) {
                 let producer = network.streams().producer::<Numbered>();
-                let producer = producer.with_stream_id(name.as_str()).build();
+                let producer = producer.with_stream_id(name.as_str());
+                let producer = match stream.kind {
+                    Kind::Block => producer,
+                    Kind::DropOldest => {
+                        producer.on_lag(OnLag::DropOldest).with_buffer_size(SHORT_BUFFER)
+                    }
+                    Kind::Shared => producer.with_resume_window(FOREVER),
+                };
+                let producer = producer.build();
                 let producer = Arc::new(producer.expect("a new node produces nothing yet"));
                 tasks.spawn(produce(place, producer.clone(), stream.clone(), shared.clone()));
                 producers.push((place, producer));
             }
             if stream.consumers.contains(&node) {
                 let consumer = network.streams().consumer::<Numbered>();
-                let consumer = consumer.with_stream_id(name.as_str()).build();
-                tasks.spawn(consume(place, consumer.clone(), shared.clone()));
+                let consumer = consumer.with_stream_id(name.as_str());
+                let consumer = match stream.kind {
+                    Kind::Block | Kind::DropOldest => consumer,
+                    Kind::Shared => consumer.in_group("campaign"),
+                }
+                .build();
+                let reading = consume(place, consumer.clone(), stream.kind, shared.clone());
+                tasks.spawn(reading);
                 consumers.push((place, consumer));
             }
         }
@@ -189,15 +217,19 @@ async fn produce(place: Place, producer: Arc<Producer<Numbered>>, plan: Stream, 
     }
 }
 
-async fn consume(place: Place, mut consumer: Consumer<Numbered>, shared: Shared) {
+async fn consume(place: Place, mut consumer: Consumer<Numbered>, kind: Kind, shared: Shared) {
     let mut rng = shared.rng(Place { run: place.run + 1000, ..place });
     let mut events = consumer.events();
-    while let Some(Numbered { node, run, n, .. }) = consumer.recv().await {
+    // Now and then it is slow; slower than its producers on the whole only where it may skip.
+    let slow_once_in = if kind == Kind::DropOldest { 20 } else { 1_000 };
+    while let Some(Delivery { datum, redelivered, .. }) = consumer.recv_delivery().await {
+        let Numbered { node, run, n, .. } = datum;
         shared.take_reports(place, &mut events);
         let producer = Place { node: node as usize, run, stream: place.stream };
-        shared.oracle().received(place, producer, n);
-        // Now and then it is slow, but not slower than its producers on the whole.
-        if rng.random_ratio(1, 1_000) && *shared.phase.borrow() == Phase::Send {
+        let at = shared.begun.elapsed();
+        let received = Received { consumer: place, producer, n, redelivered, at };
+        shared.oracle().received(received);
+        if rng.random_ratio(1, slow_once_in) && *shared.phase.borrow() == Phase::Send {
             sleep(Duration::from_millis(rng.random_range(1..1_000))).await;
         }
     }

@@ -6,11 +6,12 @@ use anyhow::bail;
 use futures::future::join_all;
 use iroh::{EndpointAddr, endpoint::VarInt};
 use mosaik::UniqueId;
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::peer::{Attacker, entered, noise, say};
 use super::wire;
 
+mod acceptor;
 mod discovery;
 mod streams;
 
@@ -55,17 +56,26 @@ attacks! {
     Crowd = "crowd",
     /// Streams of unknown kinds, and kinds followed by noise, oversized and truncated messages.
     StreamGarbage = "stream-garbage",
-    /// 10,000 streams that say what they are for, and no more.
+    /// 10,000 subscriptions (each peer may have 4,096) that say no more.
     HalfOpenStreams = "half-open-streams",
+    /// Noise where the lanes are arranged, once it was let in.
+    SignalGarbage = "signal-garbage",
     /// Bulk lanes without token, with a wrong one, and with streams for nobody or without header.
     BulkGarbage = "bulk-garbage",
     /// Subscribers that never read.
     NeverReads = "never-reads",
+    /// Subscribers that read everything and never say so.
+    NeverAcknowledges = "never-acknowledges",
+    /// Subscribers that talk nonsense.
+    WordGarbage = "word-garbage",
     /// Producers that send noise, frames without end, and far more than the window.
     LyingProducer = "lying-producer",
-    // Last, because they fill the catalog of the node, which then takes no newcomers in.
+    /// Peers that the node dials: noise, lies and half a hello from the other end.
+    HostileAcceptor = "hostile-acceptor",
     /// Entries that are forged, foreign, from the future, replayed, about the node itself.
     SyncLies = "sync-lies",
+    /// Pages that are noise, or out of turn, in the later turns of a sync.
+    SyncTurns = "sync-turns",
     /// Large entries of ever new identities, rightly signed.
     SyncFlood = "sync-flood",
     /// Summaries of tens of thousands of peers that do not exist.
@@ -144,6 +154,46 @@ impl Attack {
         )
     }
 
+    /// What the node must count as refused: one reason of each list.
+    #[must_use]
+    pub const fn expected(self) -> &'static [&'static [&'static str]] {
+        match self {
+            Self::WrongMac => &[&["different_network"]],
+            Self::SilentConnections | Self::SlowHello => {
+                &[&["timeout", "no_capacity", "unexpected_close"]]
+            }
+            Self::HalfOpenStreams => &[&["timeout", "no_capacity"]],
+            Self::HelloGarbage
+            | Self::BodiesGarbage
+            | Self::StreamGarbage
+            | Self::SignalGarbage => &[&["protocol_violation"]],
+            Self::BulkGarbage => &[&["protocol_violation"], &["stream_not_found"]],
+            Self::WordGarbage => &[&["unknown_messages"]],
+            Self::LyingProducer => &[&["too_long"], &["undecodable"]],
+            Self::SyncLies => &[&["forged"], &["foreign"], &["future"]],
+            Self::GossipLies => &[&["forged", "malformed"]],
+            // These are refused when they have gone on for long.
+            Self::Crowd
+            | Self::NeverReads
+            | Self::NeverAcknowledges
+            | Self::HostileAcceptor
+            | Self::SyncTurns
+            | Self::SyncFlood
+            | Self::SyncPhantoms
+            | Self::GossipFlood => &[],
+        }
+    }
+
+    /// How long it must last to show what it is for.
+    #[must_use]
+    pub const fn least(self) -> Duration {
+        match self {
+            // A subscription that says nothing has five seconds.
+            Self::HalfOpenStreams => Duration::from_millis(7500),
+            _ => Duration::ZERO,
+        }
+    }
+
     /// Attacks a node of a network for a while; says how often it tried, and how often attackers
     /// of this process have been let in.
     pub async fn run(self, network: &str, target: EndpointAddr, span: Duration) -> (u64, u64) {
@@ -168,6 +218,11 @@ impl Attack {
             Self::SyncPhantoms => discovery::sync_phantoms(aim).await,
             Self::GossipLies => discovery::gossip_lies(aim).await,
             Self::GossipFlood => discovery::gossip_flood(aim).await,
+            Self::SignalGarbage => signal_garbage(aim).await,
+            Self::NeverAcknowledges => streams::never_acknowledges(aim).await,
+            Self::WordGarbage => streams::word_garbage(aim).await,
+            Self::HostileAcceptor => acceptor::hostile_acceptor(aim).await,
+            Self::SyncTurns => discovery::sync_turns(aim).await,
             Self::NeverReads => streams::never_reads(aim).await,
             Self::LyingProducer => streams::lying_producer(aim, number).await,
         }
@@ -204,7 +259,7 @@ async fn wrong_mac(aim: &Aim) -> u64 {
     aim.again(async |_| {
         let conn = attacker.dial(wire::CONTROL).await?;
         let (mut send, mut recv) = conn.open_bi().await?;
-        let mut opening = attacker.opening(&conn)?;
+        let mut opening = attacker.opening(&conn, wire::DIALLER)?;
         opening.mac[7] ^= 1;
         say(&mut send, &wire::Hello::Opening(opening, None)).await?;
         let answer = recv.read_to_end(1000).await;
@@ -232,7 +287,7 @@ async fn slow_hello(aim: &Aim) -> u64 {
         aim.again(async |_| {
             let conn = attacker.dial(wire::CONTROL).await?;
             let (mut send, _recv) = conn.open_bi().await?;
-            let hello = wire::Hello::Opening(attacker.opening(&conn)?, None);
+            let hello = wire::Hello::Opening(attacker.opening(&conn, wire::DIALLER)?, None);
             for byte in wire::framed(&wire::encode(&hello)) {
                 send.write_all(&[byte]).await?;
                 sleep(Duration::from_millis(100)).await;
@@ -278,6 +333,22 @@ async fn stream_garbage(aim: &Aim) -> u64 {
     .await
 }
 
+async fn signal_garbage(aim: &Aim) -> u64 {
+    let Ok(attacker) = aim.attacker().await else { return 0 };
+    aim.again(async |number| {
+        let mut session = attacker.enter().await?;
+        if number % 6 == 5 {
+            // A token from the wrong side.
+            say(&mut session.send, &wire::Signal::BulkToken([7; 16])).await?;
+        } else {
+            session.send.write_all(&garbage(number)).await?;
+        }
+        let _ = timeout(Duration::from_millis(200), session.conn.closed()).await;
+        Ok(())
+    })
+    .await
+}
+
 async fn half_open_streams(aim: &Aim) -> u64 {
     let Ok(attacker) = aim.attacker().await else { return 0 };
     let mut opened = 0;
@@ -288,8 +359,8 @@ async fn half_open_streams(aim: &Aim) -> u64 {
         };
         let mut streams = Vec::new();
         while !aim.is_over() && session.conn.close_reason().is_none() {
-            let kind = if opened % 2 == 0 { wire::SUBSCRIBE } else { wire::SYNC };
-            match timeout_at(aim.until, session.open(kind)).await {
+            // The other kinds have few places: what is more is refused at once.
+            match timeout_at(aim.until, session.open(wire::SUBSCRIBE)).await {
                 Ok(Ok(stream)) => streams.push(stream),
                 // As many as the node allows are open: they are given up, for others.
                 Ok(Err(_)) => streams.clear(),
@@ -297,7 +368,8 @@ async fn half_open_streams(aim: &Aim) -> u64 {
             }
             opened += 1;
             if streams.len() >= 10_000 / ATTACKERS {
-                sleep(Duration::from_millis(500)).await;
+                // Until the node has had enough of them.
+                sleep(Duration::from_secs(6)).await;
                 streams.clear();
             }
         }

@@ -24,6 +24,9 @@ const GOAL: f64 = 0.5;
 /// How long an attack goes on before the rate is measured.
 const WARM_UP: Duration = Duration::from_millis(300);
 
+/// Refusals are counted and published so long after an attack, at the latest.
+const COUNTED_AFTER: Duration = Duration::from_secs(8);
+
 /// How long each part takes.
 #[derive(Clone, Copy, Debug)]
 pub struct Scale {
@@ -48,11 +51,26 @@ pub struct Outcome {
     pub cores: [f64; 2],
     /// The attacked node's resident memory after it, in MiB.
     pub resident_mib: u64,
+    /// The most that it had, in MiB.
+    pub most_mib: u64,
     /// What the node refused since it started, as it says itself.
     pub refused: String,
 }
 
 impl Outcome {
+    /// Whether enough of the undisturbed rate was left.
+    #[must_use]
+    pub fn is_met(&self) -> bool {
+        self.ratio() >= GOAL
+    }
+
+    /// Whether the attack took place, and the node counted what it must.
+    #[must_use]
+    pub fn took_place(&self) -> bool {
+        let inside = self.entered > 0 || !self.attack.is_from_within();
+        inside && self.tries > 0 && counts(&self.refused, self.attack)
+    }
+
     /// The part of the undisturbed rate that was left.
     #[must_use]
     pub fn ratio(&self) -> f64 {
@@ -64,7 +82,7 @@ impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { attack, tries, rates: [quiet, attacked], cores: [node, attackers], .. } = self;
         let ratio = self.ratio();
-        let verdict = if ratio >= GOAL { "met" } else { "short" };
+        let verdict = if self.is_met() { "met" } else { "short" };
         write!(
             f,
             "figure: hostile/{attack} | quiet {quiet:.0}/s | attacked {attacked:.0}/s | ratio \
@@ -83,6 +101,11 @@ pub struct Campaign {
     ticket: String,
     node: Process,
     honest: Process,
+}
+
+fn counts(refused: &str, attack: Attack) -> bool {
+    let counted = |reason: &&str| refused.contains(&format!("\"{reason}\""));
+    attack.expected().iter().all(|reasons| reasons.iter().any(counted))
 }
 
 /// A child that is killed when dropped.
@@ -114,6 +137,16 @@ impl Process {
             }
         });
         Ok(Self { child, lines, log })
+    }
+
+    /// What it says when it is asked.
+    fn ask(&mut self) -> anyhow::Result<String> {
+        let input = self.child.stdin.as_mut().context("its input is open")?;
+        let asked = writeln!(input, "report").and_then(|()| input.flush());
+        match asked.map_err(anyhow::Error::from).and_then(|()| self.line()) {
+            Ok(line) => Ok(line),
+            Err(error) => bail!("it says nothing ({error}): {}", self.log()?),
+        }
     }
 
     fn line(&self) -> anyhow::Result<String> {
@@ -163,10 +196,7 @@ struct Report {
 
 impl Campaign {
     /// Starts the honest pair with the `hostile` program.
-    ///
-    /// # Errors
-    /// When a node does not start, or nothing flows.
-    pub fn start(program: PathBuf) -> anyhow::Result<Self> {
+    fn start(program: PathBuf) -> anyhow::Result<Self> {
         let name = crate::unique_name();
         let node = Process::start(&program, &["node", &name])?;
         let ticket = node.line()?;
@@ -174,20 +204,50 @@ impl Campaign {
         honest.line()?;
         let mut campaign = Self { program, name, ticket, node, honest };
         let deadline = Instant::now() + scaled(secs(10));
-        while campaign.report()?.received == 0 {
+        while campaign.received()?.contains(&0) {
             ensure!(Instant::now() < deadline, "nothing flows");
             thread::sleep(Duration::from_millis(20));
         }
         Ok(campaign)
     }
 
+    /// What the node and its honest peer have received.
+    fn received(&mut self) -> anyhow::Result<[u64; 2]> {
+        Ok([self.report()?.received, self.honest.ask()?.parse()?])
+    }
+
+    /// One attack on a node that was not attacked before.
+    ///
+    /// # Errors
+    /// As those of its parts.
+    pub fn once(program: PathBuf, attack: Attack, scale: Scale) -> anyhow::Result<Outcome> {
+        let mut campaign = Self::start(program)?;
+        let outcome = campaign.attack(attack, scale)?;
+        campaign.end()?;
+        Ok(outcome)
+    }
+
+    /// Waits until both have received more, and the node has counted what it refused.
+    fn recover(&mut self, attack: Attack) -> anyhow::Result<String> {
+        let before = self.received()?;
+        let begun = Instant::now();
+        loop {
+            let now = self.received()?;
+            let refused = self.report()?.refused;
+            let goes_on = now.iter().zip(before).all(|(now, before)| *now > before);
+            if goes_on && counts(&refused, attack) {
+                return Ok(refused);
+            }
+            if begun.elapsed() > scaled(COUNTED_AFTER) {
+                ensure!(goes_on, "{attack}: honest peers stand still: {before:?}, then {now:?}");
+                return Ok(refused);
+            }
+            thread::sleep(Duration::from_millis(50));
+        }
+    }
+
     fn report(&mut self) -> anyhow::Result<Report> {
-        let input = self.node.child.stdin.as_mut().context("its input is open")?;
-        let asked = writeln!(input, "report").and_then(|()| input.flush());
-        let line = match asked.map_err(anyhow::Error::from).and_then(|()| self.node.line()) {
-            Ok(line) => line,
-            Err(error) => bail!("the node says nothing ({error}): {}", self.node.log()?),
-        };
+        let line = self.node.ask()?;
         let (received, refused) = line.split_once(' ').context("a count and more")?;
         Ok(Report { at: Instant::now(), received: received.parse()?, refused: refused.into() })
     }
@@ -202,10 +262,8 @@ impl Campaign {
     }
 
     /// Attacks the node in one way.
-    ///
-    /// # Errors
-    /// When the node ends, or its peer does, or the node takes too much memory.
-    pub fn attack(&mut self, attack: Attack, scale: Scale) -> anyhow::Result<Outcome> {
+    fn attack(&mut self, attack: Attack, scale: Scale) -> anyhow::Result<Outcome> {
+        let scale = Scale { attack: scale.attack.max(attack.least()), ..scale };
         let quiet = self.rate(scale.quiet)?;
         let seconds = scale.attack.as_secs_f64().to_string();
         let arguments = ["attack", &self.name, &self.ticket, attack.name(), &seconds];
@@ -218,6 +276,7 @@ impl Campaign {
         let said = attackers.line()?;
         let (tries, entered) = said.split_once(' ').context("two numbers")?;
         drop(attackers);
+        let refused = self.recover(attack)?;
         let outcome = Outcome {
             attack,
             tries: tries.parse()?,
@@ -225,7 +284,8 @@ impl Campaign {
             rates: [quiet, attacked],
             cores: [0, 1].map(|at| (after[at] - before[at]).max(0.0) / elapsed),
             resident_mib: self.node.status("VmRSS:")?,
-            refused: self.report()?.refused,
+            most_mib: self.node.status("VmHWM:")?,
+            refused,
         };
         self.check()?;
         Ok(outcome)
@@ -243,16 +303,12 @@ impl Campaign {
         Ok(())
     }
 
-    /// Ends both; says how much memory the node took at most, in MiB.
-    ///
-    /// # Errors
-    /// When the node did not end well.
-    pub fn end(mut self) -> anyhow::Result<u64> {
+    /// Ends both.
+    fn end(mut self) -> anyhow::Result<()> {
         self.check()?;
-        let most = self.node.status("VmHWM:")?;
         drop(self.node.child.stdin.take());
         let status = self.node.child.wait()?;
         ensure!(status.success(), "the node ended with {status}: {}", self.node.log()?);
-        Ok(most)
+        Ok(())
     }
 }

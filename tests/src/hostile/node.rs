@@ -12,13 +12,15 @@ use std::{
 
 use anyhow::{Context, ensure};
 use mosaik::{
-    Network,
+    Bytes, Network,
     discovery::NodeTicket,
     futures::{SinkExt, StreamExt},
+    streams::producer::OnLag,
 };
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, stdin},
     net::TcpStream,
+    time::sleep,
 };
 
 /// The node that is attacked: it consumes `honest`, checks that nothing is missing, and says on
@@ -46,20 +48,27 @@ pub async fn attacked(name: &str) -> anyhow::Result<()> {
         pending::<()>().await;
     };
     let _unread = network.streams().consumer::<u64>().with_stream_id("unread").build();
-    let producer = network.streams().producer::<u64>().with_stream_id("open-out").build()?;
+    let producer = network.streams().producer::<Bytes>().with_stream_id("open-out").build()?;
+    // Whoever does not read holds that stream, and nothing else.
     let producing = async {
-        for number in 0.. {
-            // Whoever does not read holds this stream, and nothing else.
-            if producer.send(number).await.is_err() {
-                pending::<()>().await;
-            }
-            tokio::time::sleep(Duration::from_micros(100)).await;
+        while producer.send(Bytes::from(vec![7; 64 * 1024])).await.is_ok() {
+            sleep(Duration::from_millis(1)).await;
         }
+        pending::<()>().await;
+    };
+    let twin = network.streams().producer::<Bytes>().with_stream_id("twin");
+    let twin = twin.on_lag(OnLag::DropOldest).build()?;
+    let producing_twin = async {
+        while twin.send(Bytes::from(vec![7; 16 * 1024])).await.is_ok() {
+            sleep(Duration::from_millis(5)).await;
+        }
+        pending::<()>().await;
     };
     tokio::select! {
         outcome = counting => outcome,
         () = reading_lies => Ok(()),
         () = producing => Ok(()),
+        () = producing_twin => Ok(()),
         outcome = report(&network, &received) => outcome,
     }
 }
@@ -85,15 +94,24 @@ async fn refused(network: &Network) -> anyhow::Result<BTreeMap<String, u64>> {
     stream.read_to_string(&mut text).await?;
     let mut refused = BTreeMap::new();
     for line in text.lines().filter(|line| !line.starts_with('#')) {
+        if line.contains("messages_unknown")
+            && let Some(count) = line.rsplit(' ').next().and_then(|count| count.parse::<u64>().ok())
+            && count > 0
+        {
+            *refused.entry("unknown_messages".into()).or_default() += count;
+        }
         let Some((_, reason)) = line.split_once("reason=\"") else { continue };
         let Some((reason, count)) = reason.split_once('"') else { continue };
         let count = count.rsplit(' ').next().and_then(|count| count.parse::<u64>().ok());
         *refused.entry(reason.to_owned()).or_default() += count.unwrap_or(0);
     }
+    // Some reasons are published before anything was refused for them.
+    refused.retain(|_, count| *count > 0);
     Ok(refused)
 }
 
-/// The honest peer: sends numbers on `honest` as fast as they are taken.
+/// The honest peer: sends numbers on `honest` as fast as they are taken, reads `twin`, and says on
+/// every line of its input how much came.
 ///
 /// # Errors
 /// When it cannot start or reach the other.
@@ -102,9 +120,30 @@ pub async fn honest(name: &str, ticket: &NodeTicket) -> anyhow::Result<()> {
     println!("{}", network.local().ticket());
     network.discovery().sync_with(ticket.address().clone()).await?;
     let mut producer = network.streams().producer::<u64>().with_stream_id("honest").build()?;
-    producer.when().online().await;
-    for number in 0.. {
-        producer.feed(number).await?;
+    let mut twin = network.streams().consumer::<Bytes>().with_stream_id("twin").build();
+    let received = AtomicU64::new(0);
+    let reading = async {
+        while twin.next().await.is_some() {
+            received.fetch_add(1, Ordering::Relaxed);
+        }
+    };
+    let answering = async {
+        let mut lines = BufReader::new(stdin()).lines();
+        while lines.next_line().await?.is_some() {
+            println!("{}", received.load(Ordering::Relaxed));
+        }
+        pending::<anyhow::Result<()>>().await
+    };
+    let sending = async {
+        producer.when().online().await;
+        for number in 0.. {
+            producer.feed(number).await?;
+        }
+        anyhow::Ok(())
+    };
+    tokio::select! {
+        () = reading => Ok(()),
+        outcome = answering => outcome,
+        outcome = sending => outcome,
     }
-    Ok(())
 }

@@ -92,26 +92,26 @@ impl Attacker {
         timeout(PATIENCE, dialling).await.context("nobody answered")?
     }
 
-    pub(super) fn mac(&self, conn: &Connection) -> anyhow::Result<[u8; 32]> {
+    pub(super) fn mac(&self, conn: &Connection, role: u8) -> anyhow::Result<[u8; 32]> {
         let mut binding = [0; 32];
         conn.export_keying_material(&mut binding, b"EXPORTER-mosaik-hello", b"")
             .map_err(|_| anyhow::anyhow!("the connection has no secret"))?;
         let key = blake3::derive_key("mosaik 2026-11 hello", self.network.as_bytes());
         let mut hasher = blake3::Hasher::new_keyed(&key);
-        hasher.update(&binding).update(&[0]);
+        hasher.update(&binding).update(&[role]);
         hasher.update(self.key.public().as_bytes()).update(self.target.id.as_bytes());
         Ok(*hasher.finalize().as_bytes())
     }
 
     /// What an honest node says first.
-    pub(super) fn opening(&self, conn: &Connection) -> anyhow::Result<Opening> {
+    pub(super) fn opening(&self, conn: &Connection, role: u8) -> anyhow::Result<Opening> {
         Ok(Opening {
             version: 1,
             capabilities: 0,
             start: self.start,
             clock_ms: i64::try_from(wire::now() / 1000)?,
             holds: None,
-            mac: self.mac(conn)?,
+            mac: self.mac(conn, role)?,
         })
     }
 
@@ -156,7 +156,7 @@ impl Attacker {
 
     async fn greet(&self, conn: Connection) -> anyhow::Result<Session> {
         let (mut send, mut recv) = conn.open_bi().await?;
-        say(&mut send, &Hello::Opening(self.opening(&conn)?, None)).await?;
+        say(&mut send, &Hello::Opening(self.opening(&conn, wire::DIALLER)?, None)).await?;
         let Hello::Opening(_, verdict) = hear(&mut recv).await? else { bail!("not an opening") };
         ensure!(matches!(verdict, None | Some(Verdict::Keep)), "not kept: {verdict:?}");
         let version = self.version();

@@ -8,6 +8,9 @@ use serde::{Deserialize, Serialize};
 
 pub(super) const CONTROL: &[u8] = b"/mosaik/1";
 pub(super) const BULK: &[u8] = b"/mosaik/1/bulk";
+/// Who says an opening.
+pub(super) const DIALLER: u8 = 0;
+pub(super) const ACCEPTOR: u8 = 1;
 /// The first byte of a stream.
 pub(super) const GOSSIP: u8 = 1;
 pub(super) const SYNC: u8 = 2;
@@ -39,6 +42,7 @@ pub(super) enum Hello {
     Bodies(Bytes),
     Admitted,
     Refused(u32),
+    NewerRun(Bytes),
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -123,7 +127,6 @@ pub(super) enum Page {
     Summary(Vec<Summary>),
     /// Each encoded by itself.
     Items(Vec<Bytes>),
-    #[expect(dead_code, reason = "holds the place of its number")]
     Wants(Vec<(PeerId, Option<Version>)>),
     End,
 }
@@ -149,6 +152,12 @@ pub(super) struct Asked {
     #[expect(dead_code, reason = "holds its place")]
     fingerprint: Option<UniqueId>,
     pub(super) slot: u64,
+}
+
+/// What a subscriber says later.
+#[derive(Debug, Serialize)]
+pub(super) enum Word {
+    Taken(u64),
 }
 
 #[derive(Debug, Serialize, Deserialize)]

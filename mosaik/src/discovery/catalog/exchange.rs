@@ -1,6 +1,9 @@
 //! What two catalogs have to tell each other: a summary of each, then only what differs.
 
-use std::collections::{HashMap, HashSet};
+use std::{
+    cmp::{Reverse, max},
+    collections::{HashMap, HashSet},
+};
 
 use serde::{Deserialize, Serialize};
 
@@ -93,9 +96,10 @@ impl State {
         Some(Summary { peer: *peer, version, beat, departed })
     }
 
-    /// What the other side lacks, and what it knows better, by its summary. `other` is told about
-    /// itself only what it may not have said: somebody else may have its key.
-    pub(crate) fn compare(&self, other: &PeerId, theirs: &[Summary]) -> (Vec<SyncItem>, Vec<Want>) {
+    /// What the other side lacks, as wishes that it would have, and what it knows better, by its
+    /// summary; both in the order in which they are to be told. `other` is told about itself only what it may not have said: somebody else may have
+    /// its key.
+    pub(crate) fn compare(&self, other: &PeerId, theirs: &[Summary]) -> (Vec<Want>, Vec<Want>) {
         let by_peer: HashMap<&PeerId, &Summary> =
             theirs.iter().map(|summary| (&summary.peer, summary)).collect();
         let mine = self.summary();
@@ -106,25 +110,19 @@ impl State {
                 Some(theirs) => mine.tells_more_than(theirs),
                 None => mine.peer != *other,
             })
-            .filter_map(|mine| {
-                let version = by_peer.get(&mine.peer).and_then(|theirs| theirs.entry_version());
-                self.item(&Want { peer: mine.peer, version })
-            })
             .collect();
+        let lacking = newest_first(lacking, &by_peer);
         let mine: HashMap<&PeerId, &Summary> =
             mine.iter().map(|summary| (&summary.peer, summary)).collect();
-        let wants = theirs
+        let wanted = theirs
             .iter()
             .filter(|theirs| match mine.get(&theirs.peer) {
                 Some(mine) if mine.peer == *self.local().id() => theirs.version > mine.version,
                 Some(mine) => theirs.tells_more_than(mine),
                 None => true,
             })
-            .map(|theirs| Want {
-                peer: theirs.peer,
-                version: mine.get(&theirs.peer).and_then(|mine| mine.entry_version()),
-            })
             .collect();
+        let wants = newest_first(wanted, &mine);
         (lacking, wants)
     }
 
@@ -146,7 +144,24 @@ impl State {
     }
 }
 
+/// The wishes for what one side has, by what the other side has. Those who gave a sign of life last
+/// come first: how old one may be depends on the size of the network, and a newcomer learns of that
+/// as they come.
+fn newest_first(mut better: Vec<&Summary>, known: &HashMap<&PeerId, &Summary>) -> Vec<Want> {
+    better.sort_unstable_by_key(|summary| Reverse(summary.alive_at()));
+    let want = |summary: &&Summary| Want {
+        peer: summary.peer,
+        version: known.get(&summary.peer).and_then(|known| known.entry_version()),
+    };
+    better.iter().map(want).collect()
+}
+
 impl Summary {
+    /// When the peer last gave a sign of life; 0 if it has departed.
+    fn alive_at(&self) -> u64 {
+        if self.departed { 0 } else { max(self.version.update(), self.beat) }
+    }
+
     /// Whether this side has something to tell about the peer that the other has not.
     fn tells_more_than(&self, other: &Self) -> bool {
         let rank = |summary: &Self| (summary.version, summary.departed, summary.beat);
@@ -209,8 +224,8 @@ mod tests {
         println!("the summary of 10,000 peers takes {bytes} bytes");
         assert!(bytes < 1_000_000, "{bytes}");
         let other = SecretKey::from_bytes(&[1; 32]).public();
-        let (items, wants) = state.compare(&other, &summary);
-        assert!(items.is_empty() && wants.is_empty(), "equal catalogs tell each other nothing");
+        let (lacking, wants) = state.compare(&other, &summary);
+        assert!(lacking.is_empty() && wants.is_empty(), "equal catalogs tell each other nothing");
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use chrono::{DateTime, Utc};
 
 use super::{
-    Effects, State,
+    Claim, Effects, State,
     known::{Known, Pass},
 };
 use crate::{
@@ -25,20 +25,19 @@ impl State {
     /// name one of them; the others are attached all the same.
     pub(crate) fn attach_tickets(
         &mut self,
+        claim: Claim,
         peer: &PeerId,
         tickets: Vec<Ticket>,
         effects: &mut Effects,
     ) -> Result<(), Refusal> {
-        let weight: usize = tickets.iter().map(Ticket::weight).sum();
-        let has_room = self.has_room_for(weight);
-        let Some(known) = self.known_mut(peer) else { return Err(Refusal::Stale) };
-        if !has_room {
-            return Err(Refusal::Full);
-        }
-        let before = known.entry_bytes();
+        let Some(mut known) = self.known().get(peer).cloned() else { return Err(Refusal::Stale) };
+        known.is_met |= claim.is_met;
         let all_named = known.attach_tickets(tickets);
-        let after = known.entry_bytes();
-        self.resized(before, after);
+        self.make_room(peer, &known, claim.is_let_in, effects)?;
+        if let Some(before) = self.known_mut(peer) {
+            *before = known;
+        }
+        self.settle(*peer);
         self.show(*peer, effects);
         if all_named { Ok(()) } else { Err(Refusal::Forged) }
     }
@@ -65,7 +64,13 @@ impl State {
             tracing::debug!(%peer, ?denial, "not let in");
         }
         self.reschedule(peer, before.ok(), granted.ok());
+        self.settle(peer);
         self.show(peer, effects);
+    }
+
+    /// A peer is not known any more.
+    pub(super) fn forget_pass(&mut self, peer: PeerId, known: &Known) {
+        self.reschedule(peer, known.pass.granted.ok(), None);
     }
 
     /// Whether a peer is let in at this date.

@@ -1,6 +1,6 @@
 //! The peers of one stream each, for those who only care about that stream.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 
 use imbl::{OrdMap, ordmap::DiffItem};
 use tokio::sync::watch;
@@ -27,7 +27,7 @@ impl PartialEq for Listed {
 /// Who produces each of the streams that somebody asked about.
 #[derive(Debug, Default)]
 pub(crate) struct StreamIndex {
-    watched: HashMap<StreamId, watch::Sender<Peers>>,
+    watched: BTreeMap<StreamId, watch::Sender<Peers>>,
 }
 
 impl StreamIndex {

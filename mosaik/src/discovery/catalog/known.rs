@@ -2,7 +2,7 @@
 
 use std::cmp::max;
 
-use super::rules::Rules;
+use super::rules::{Rules, TOLD_AT_ONCE};
 use crate::{
     discovery::{
         beat::{Beat, Departure},
@@ -21,10 +21,14 @@ pub(super) struct Known {
     departed: Option<Departure>,
     /// What was known when the neighbours were last told something of this peer.
     told: Option<Told>,
+    /// Until when the share of this peer in what is passed on is used up by what was.
+    spent_until: u64,
     /// The time of this peer's item in the queue of expiries.
     pub(super) queued: Option<u64>,
     /// What the gate said of the peer, where there is one.
     pub(super) pass: Pass,
+    /// Whether the peer is connected, or has shown its entry itself a moment ago.
+    pub(super) is_met: bool,
 }
 
 /// Whether a peer has passed the gate.
@@ -145,12 +149,27 @@ impl Known {
     }
 
     /// Notes that the neighbours are told what is known now; false if they were before.
-    pub(super) fn tell(&mut self) -> bool {
+    pub(super) fn tell(&mut self, now: u64, rules: &Rules) -> bool {
         let digest = self.entry.as_ref().map(SignedPeerEntry::digest);
-        let now = Some((digest, self.beat.clone(), self.departed.clone()));
-        let is_news = self.told != now;
-        self.told = now;
+        let known = Some((digest, self.beat.clone(), self.departed.clone()));
+        let is_news = self.told != known;
+        self.told = known;
+        if is_news {
+            self.spent_until = self.spent_until(now, rules).saturating_add(rules.told_pause());
+        }
         is_news
+    }
+
+    /// Whether the neighbours may be told something of this peer.
+    pub(super) fn may_tell(&self, now: u64, rules: &Rules) -> bool {
+        let ahead = self.spent_until(now, rules) - now;
+        ahead <= rules.told_pause() * (TOLD_AT_ONCE - 1)
+    }
+
+    fn spent_until(&self, now: u64, rules: &Rules) -> u64 {
+        let latest = now.saturating_add(rules.told_pause() * TOLD_AT_ONCE);
+        // Later than it can be: the clock was set back.
+        if self.spent_until > latest { now } else { self.spent_until.max(now) }
     }
 
     /// The size of the entry, encoded, with the tickets that are attached to it.

@@ -4,6 +4,7 @@ mod exchange;
 mod gate;
 mod index;
 mod known;
+mod room;
 mod rules;
 mod state;
 #[cfg(test)]
@@ -16,7 +17,7 @@ use imbl::{OrdMap, OrdSet};
 pub(crate) use exchange::{Summary, SyncItem, Want};
 pub(crate) use index::{PeerDelta, StreamIndex, StreamPeers};
 pub(crate) use rules::Rules;
-pub(crate) use state::{Change, Effects, Input, Merged, State};
+pub(crate) use state::{Change, Claim, Effects, Input, Merged, State};
 
 use super::entry::{PeerEntry, SignedPeerEntry};
 use crate::id::{NetworkId, PeerId};

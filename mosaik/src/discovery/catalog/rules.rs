@@ -15,6 +15,10 @@ const MAX_BYTES: usize = 24 * 1024 * 1024;
 const INTERVAL_PER_PEER: u64 = 50_000;
 /// A peer in a network so large is purged after so many of its intervals.
 const INTERVALS_MISSED: u64 = 4;
+/// What the neighbours are told of one peer without a pause; an honest one announces a third of it.
+pub(super) const TOLD_AT_ONCE: u64 = 30;
+/// The pause between what they are told after that, in microseconds.
+const TOLD_PAUSE: u64 = 250_000;
 
 /// What the merge is judged by. Spans are in microseconds.
 #[derive(Clone, Debug)]
@@ -77,6 +81,19 @@ impl Rules {
         }
     }
 
+    /// The pause between what the neighbours are told of one peer, where it is much: shorter where
+    /// nodes give very frequent signs of life.
+    pub(super) fn told_pause(&self) -> u64 {
+        TOLD_PAUSE.min(self.announce_interval / 4)
+    }
+
+    /// After which silence a peer may have restarted and know nobody: two of the intervals that it
+    /// named in its last sign of life, as far as it has so long.
+    pub(super) fn suspicion(&self, interval: u64, size: usize) -> u64 {
+        let two = max(interval, self.announce_interval).saturating_mul(2);
+        two.min(self.patience(interval, size))
+    }
+
     /// How long a departure is remembered: as long as anything that it ended would be believed.
     pub(super) fn memory(&self, size: usize) -> u64 {
         self.patience(u64::MAX, size)
@@ -104,6 +121,17 @@ mod tests {
         assert_eq!(rules().interval(900), Duration::from_secs(45));
         assert_eq!(rules().interval(2000), Duration::from_secs(100));
         assert_eq!(rules().interval(50_000), Duration::from_secs(2500));
+    }
+
+    #[test]
+    fn a_peer_is_missed_after_two_of_its_intervals() {
+        let rules = rules();
+        assert_eq!(rules.suspicion(45 * SECOND, 10), 90 * SECOND);
+        assert_eq!(rules.suspicion(SECOND, 10), 90 * SECOND);
+        assert_eq!(rules.suspicion(500 * SECOND, 10_000), 1000 * SECOND);
+        // It is missed at the latest when it is purged.
+        assert_eq!(rules.suspicion(u64::MAX, 10), 300 * SECOND);
+        assert_eq!(rules.suspicion(u64::MAX, 10_000), 2000 * SECOND);
     }
 
     #[test]

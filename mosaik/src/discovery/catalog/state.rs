@@ -3,7 +3,7 @@
 
 use std::{
     cmp::{Reverse, max},
-    collections::{BTreeSet, BinaryHeap, HashMap, hash_map},
+    collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap},
     time::Duration,
 };
 
@@ -13,6 +13,7 @@ use iroh::EndpointAddr;
 use super::{
     Catalog, StreamIndex,
     known::{Joined, Known},
+    room::{Limits, Room, Standing},
     rules::Rules,
 };
 use crate::{
@@ -37,6 +38,15 @@ pub(crate) enum Input {
     Entry(SignedPeerEntry),
     Beat(Beat),
     Departure(Departure),
+}
+
+/// What speaks for keeping what a peer has told, where there is not room for all.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Claim {
+    /// The peer has shown it itself.
+    pub(crate) is_met: bool,
+    /// The gate would let the peer in.
+    pub(crate) is_let_in: bool,
 }
 
 /// What a merge brought, when the input was not refused.
@@ -79,14 +89,14 @@ pub(crate) struct Change {
 pub(crate) struct State {
     rules: Rules,
     local: SignedPeerEntry,
-    known: HashMap<PeerId, Known>,
+    known: BTreeMap<PeerId, Known>,
     signed: OrdMap<PeerId, SignedPeerEntry>,
     unsigned: OrdMap<PeerId, PeerEntry>,
     rtts: HashMap<PeerId, Estimate>,
     /// Those that are known to be too far away.
     slow: OrdSet<PeerId>,
-    /// The size of all known entries, encoded.
-    bytes: usize,
+    /// What all known entries take, and who gives way when that is too much.
+    room: Room,
     /// One item for each known peer, at its next expiry or earlier.
     expiries: BinaryHeap<Reverse<(u64, PeerId)>>,
     /// Peers are shown only once [`State::judged`] has let them in.
@@ -100,12 +110,12 @@ impl State {
         Self {
             rules,
             local,
-            known: HashMap::new(),
+            known: BTreeMap::new(),
             signed: OrdMap::new(),
             unsigned: OrdMap::new(),
             rtts: HashMap::new(),
             slow: OrdSet::new(),
-            bytes: 0,
+            room: Room::default(),
             expiries: BinaryHeap::new(),
             gated: false,
             passes: BTreeSet::new(),
@@ -125,6 +135,11 @@ impl State {
         Catalog::new(self.local.clone(), signed, unsigned, self.slow.clone())
     }
 
+    /// The version of a peer's entry.
+    pub(crate) fn version(&self, peer: &PeerId) -> Option<PeerEntryVersion> {
+        self.known.get(peer)?.entry().map(|entry| entry.update_version())
+    }
+
     /// The signed entry of a peer with its last beat, as others are to be given it; also that of
     /// the local node.
     pub(crate) fn record(&self, peer: &PeerId) -> Option<SignedPeerEntry> {
@@ -139,10 +154,12 @@ impl State {
         self.unsigned.get(peer)
     }
 
-    /// When a peer last gave a sign of life, in microseconds since 1970 by its own clock.
-    pub(crate) fn alive_at(&self, peer: &PeerId) -> Option<u64> {
+    /// From when on a peer is missed that gives no further sign of life, in microseconds since 1970.
+    pub(crate) fn missed_at(&self, peer: &PeerId) -> Option<u64> {
         let known = self.known.get(peer)?;
-        known.entry().map(|_| known.alive_at())
+        let interval = known.beat().map_or(0, Beat::interval);
+        let suspicion = self.rules.suspicion(interval, self.size());
+        known.entry().map(|_| known.alive_at().saturating_add(suspicion))
     }
 
     fn change(&self, peer: PeerId, old: Option<PeerEntry>, new: Option<PeerEntry>) -> Change {
@@ -201,27 +218,30 @@ impl State {
         self.signed.len() + 1
     }
 
-    pub(super) fn known(&self) -> &HashMap<PeerId, Known> {
+    pub(super) fn known(&self) -> &BTreeMap<PeerId, Known> {
         &self.known
-    }
-
-    pub(super) fn has_room_for(&self, bytes: usize) -> bool {
-        self.bytes + bytes <= self.rules.max_bytes
-    }
-
-    /// What is known of a peer took so many bytes, and takes so many now.
-    pub(super) fn resized(&mut self, before: usize, after: usize) {
-        self.bytes = self.bytes - before + after;
     }
 
     pub(super) fn known_mut(&mut self, peer: &PeerId) -> Option<&mut Known> {
         self.known.get_mut(peer)
     }
 
-    /// Takes in what a peer told. The judgement on each input rests on the input and the date
-    /// alone; what is kept is the newest of each kind, whatever the order of arrival.
+    /// Takes in what was heard of a peer, see [`State::merge_with`].
     pub(crate) fn merge(
         &mut self,
+        input: Input,
+        now: u64,
+        effects: &mut Effects,
+    ) -> Result<Merged, Refusal> {
+        self.merge_with(Claim::default(), input, now, effects)
+    }
+
+    /// Takes in what a peer told. The judgement on each input rests on the input and the date
+    /// alone; what is kept is the newest of each kind, whatever the order of arrival, as long as
+    /// there is room: see [`Room::make`].
+    pub(crate) fn merge_with(
+        &mut self,
+        claim: Claim,
         input: Input,
         now: u64,
         effects: &mut Effects,
@@ -234,14 +254,8 @@ impl State {
             return Err(Refusal::OwnId);
         }
         input.check_dates(now, &self.rules, self.size())?;
-        if !self.known.contains_key(&peer) && self.known.len() >= MAX_PEERS {
-            return Err(Refusal::Full);
-        }
-        let before = self.known.get(&peer).map_or(0, Known::entry_bytes);
-        if self.bytes - before + input.entry_bytes() > self.rules.max_bytes {
-            return Err(Refusal::Full);
-        }
-        let known = self.known.entry(peer).or_default();
+        let mut known = self.known.get(&peer).cloned().unwrap_or_default();
+        known.is_met |= claim.is_met;
         let joined = match input {
             Input::Entry(entry) => {
                 if let Some(beat) = entry.beat() {
@@ -252,9 +266,11 @@ impl State {
             Input::Beat(beat) => known.join_beat(beat),
             Input::Departure(departure) => known.join_departure(departure),
         };
-        self.bytes = self.bytes - before + known.entry_bytes();
         let missing = known.is_missing();
+        self.make_room(&peer, &known, claim.is_let_in, effects)?;
+        self.known.insert(peer, known);
         self.queue_expiry(peer);
+        self.settle(peer);
         self.show(peer, effects);
         match joined {
             Joined::Older => Err(Refusal::Stale),
@@ -262,6 +278,68 @@ impl State {
             Joined::New => Ok(Merged::New),
             Joined::Known => Ok(Merged::Known),
         }
+    }
+
+    /// A peer is connected now, or is not any more.
+    pub(crate) fn set_met(&mut self, peer: &PeerId, is_met: bool) {
+        if let Some(known) = self.known.get_mut(peer)
+            && known.is_met != is_met
+        {
+            known.is_met = is_met;
+            self.settle(*peer);
+        }
+    }
+
+    /// These peers are connected, and no others.
+    pub(crate) fn set_all_met(&mut self, met: &BTreeSet<PeerId>) {
+        let differ = self.known.iter().filter(|(peer, known)| known.is_met != met.contains(*peer));
+        for peer in differ.map(|(peer, _)| *peer).collect::<Vec<_>>() {
+            self.set_met(&peer, met.contains(&peer));
+        }
+    }
+
+    fn standing(&self, known: &Known, is_let_in: bool) -> Standing {
+        match known.entry() {
+            None => Standing::Trace,
+            Some(_) if !is_let_in && !self.lets_in(known) => Standing::Outside,
+            Some(_) if known.is_met => Standing::Met,
+            Some(_) => Standing::HeardOf,
+        }
+    }
+
+    /// Makes room for what is to be known of a peer; refused if others do not give way to it.
+    pub(super) fn make_room(
+        &mut self,
+        peer: &PeerId,
+        known: &Known,
+        is_let_in: bool,
+        effects: &mut Effects,
+    ) -> Result<(), Refusal> {
+        let limits = Limits { bytes: self.rules.max_bytes, peers: MAX_PEERS };
+        let standing = self.standing(known, is_let_in);
+        let victims = self.room.make(peer, standing, known.entry_bytes(), limits);
+        for victim in victims.ok_or(Refusal::Full)? {
+            if let Some(known) = self.known.remove(&victim) {
+                tracing::debug!(peer = %victim, "gives way in a catalog that is full");
+                self.forget_pass(victim, &known);
+            }
+            self.settle(victim);
+            self.show(victim, effects);
+        }
+        Ok(())
+    }
+
+    /// Notes what is taken by what is known of a peer.
+    pub(super) fn settle(&mut self, peer: PeerId) {
+        let known = self.known.get(&peer);
+        let place = known.map(|known| (self.standing(known, false), known.entry_bytes()));
+        self.room.set(peer, place);
+    }
+
+    /// Less room than nodes have.
+    #[cfg(test)]
+    pub(crate) fn set_max_bytes(&mut self, max_bytes: usize) {
+        self.rules.max_bytes = max_bytes;
     }
 
     /// Whether a record of the own id is newer than what this node has signed.
@@ -272,8 +350,14 @@ impl State {
 
     /// Notes that the neighbours are told what is known of a peer; false if they were before: the
     /// same records can be put together to many messages, and each is passed on but once.
-    pub(crate) fn tell(&mut self, peer: &PeerId) -> bool {
-        self.known.get_mut(peer).is_some_and(Known::tell)
+    pub(crate) fn tell(&mut self, peer: &PeerId, now: u64) -> bool {
+        let rules = &self.rules;
+        self.known.get_mut(peer).is_some_and(|known| known.tell(now, rules))
+    }
+
+    /// Whether the neighbours may be told something of a peer: not if they were too often.
+    pub(crate) fn may_tell(&self, peer: &PeerId, now: u64) -> bool {
+        self.known.get(peer).is_none_or(|known| known.may_tell(now, &self.rules))
     }
 
     /// Adds an entry that only this node knows; says whether that changed anything.
@@ -322,19 +406,17 @@ impl State {
             && time < now
         {
             self.expiries.pop();
-            let hash_map::Entry::Occupied(mut entry) = self.known.entry(peer) else { continue };
-            if entry.get().queued != Some(time) {
+            let Some(known) = self.known.get_mut(&peer) else { continue };
+            if known.queued != Some(time) {
                 continue;
             }
-            entry.get_mut().queued = None;
-            let before = entry.get().entry_bytes();
-            let expiry = entry.get_mut().expire(now, &self.rules, size);
-            self.bytes = self.bytes - before + entry.get().entry_bytes();
-            if expiry.is_none() {
-                entry.remove();
+            known.queued = None;
+            if known.expire(now, &self.rules, size).is_none() {
+                self.known.remove(&peer);
             } else {
                 self.queue_expiry(peer);
             }
+            self.settle(peer);
             self.show(peer, effects);
         }
     }
@@ -433,14 +515,6 @@ impl Input {
             Self::Departure(departure) => departure.time(),
         };
         max(dated, max(version.start(), version.update()))
-    }
-
-    /// The size of the entry that is to be taken in, if it is one.
-    fn entry_bytes(&self) -> usize {
-        match self {
-            Self::Entry(entry) => entry.encoded_len(),
-            Self::Beat(_) | Self::Departure(_) => 0,
-        }
     }
 
     /// Refuses what is dated in the future, or more than `purge_after` ago.

@@ -85,7 +85,8 @@ fn merged(inputs: impl IntoIterator<Item = Input>) -> State {
 
 /// Brings two catalogs up to date with each other, as a sync does.
 fn sync(a: &mut State, b: &mut State) {
-    let (to_a, wanted_by_b) = b.compare(a.local().id(), &a.summary());
+    let (lacking_at_a, wanted_by_b) = b.compare(a.local().id(), &a.summary());
+    let to_a: Vec<_> = lacking_at_a.iter().filter_map(|want| b.item(want)).collect();
     let to_b: Vec<_> = wanted_by_b.iter().filter_map(|want| a.item(want)).collect();
     for (state, items) in [(a, to_a), (b, to_b)] {
         for item in items {
@@ -345,8 +346,45 @@ fn equal_catalogs_have_nothing_to_tell() {
     sync(&mut a, &mut b);
     assert_eq!(b.catalog().peers_count(), 10);
     assert!(b.catalog().get(&id(3)).is_none(), "the departure was told");
-    let (items, wants) = b.compare(&id(100), &a.summary());
-    assert!(items.is_empty() && wants.is_empty());
+    let (lacking, wants) = b.compare(&id(100), &a.summary());
+    assert!(lacking.is_empty() && wants.is_empty());
+}
+
+#[test]
+fn a_newcomer_takes_in_all_of_a_network_whose_signs_of_life_are_rare() {
+    let rules = || {
+        let rules = Rules::new(network(), Duration::from_secs(3), DRIFT);
+        rules.with_announce_interval(Duration::from_secs(1))
+    };
+    let state = |seed| {
+        let now = version(100 * SECOND, 100 * SECOND);
+        State::new(rules(), entry_of(seed, now).sign(&key(seed)).unwrap())
+    };
+    let mut large = state(100);
+    for number in 0..1000_u64 {
+        let mut bytes = [200; 32];
+        bytes[..8].copy_from_slice(&number.to_le_bytes());
+        let key = SecretKey::from_bytes(&bytes);
+        let entry = PeerEntry::starting(network(), key.public().into(), version(0, 0));
+        // Each told that it lives in the last 50 s: that is how often a thousand do.
+        let time = NOW - number * 50_000;
+        let beat = Beat::sign(&key, &tag(), version(0, 0), time, Duration::from_secs(50));
+        let entry = Input::Entry(entry.sign(&key).unwrap().with_beat(Some(beat)));
+        assert_eq!(merge(&mut large, entry), Ok(Merged::New), "{number}");
+    }
+    let take = |newcomer: &mut State, wants: Vec<Want>| {
+        for want in wants {
+            let Some(SyncItem::Entry(raw)) = large.item(&want) else { unreachable!() };
+            let entry = Input::Entry(raw.verify(&tag(), |_| None).unwrap());
+            assert_eq!(merge(newcomer, entry), Ok(Merged::New));
+        }
+        newcomer.catalog().peers_count()
+    };
+    let (mut begins, mut answers) = (state(101), state(102));
+    let (lacking, _) = large.compare(begins.local().id(), &begins.summary());
+    assert_eq!(take(&mut begins, lacking), 1001);
+    let (_, wants) = answers.compare(large.local().id(), &large.summary());
+    assert_eq!(take(&mut answers, wants), 1001);
 }
 
 #[tokio::test]

@@ -22,7 +22,7 @@ pub use signed::SignedPeerEntry;
 
 use super::{derived::NetworkTag, error::Error, version::PeerEntryVersion};
 use crate::{
-    clock::Clock,
+    clock,
     id::{NetworkId, PeerId, StreamId, Tag, UniqueId},
     many::IntoIterOrSingle,
     ticket::{Ticket, TicketDigest},
@@ -155,9 +155,10 @@ impl PeerEntry {
         self.update_version().started_at()
     }
 
-    /// How long ago the peer started; zero if its clock is ahead of this machine's.
+    /// How long ago the peer started; zero if its clock is ahead of this one. In simulated tests it
+    /// goes by the date of the simulation.
     pub fn uptime(&self) -> Duration {
-        (Clock::system().now() - self.started_at()).to_std().unwrap_or_default()
+        (clock::now() - self.started_at()).to_std().unwrap_or_default()
     }
 
     /// The blake3 digest of the encoded entry.

@@ -66,6 +66,11 @@ impl SignedPeerEntry {
         self.digest
     }
 
+    /// The size of the signed bytes.
+    pub(crate) fn signed_len(&self) -> usize {
+        self.bytes.len()
+    }
+
     /// The size of the signed bytes and of the tickets that are here.
     pub(crate) fn encoded_len(&self) -> usize {
         self.bytes.len() + self.held_tickets_bytes()
@@ -139,6 +144,10 @@ pub(crate) struct RawEntry {
 impl RawEntry {
     pub(crate) fn set_tickets(&mut self, tickets: Vec<Ticket>) {
         self.tickets = tickets;
+    }
+
+    pub(crate) fn has_tickets(&self) -> bool {
+        !self.tickets.is_empty()
     }
 
     /// Takes the bodies of tickets out; [`RawEntry::verify`] does not look at them.

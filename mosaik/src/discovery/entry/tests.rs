@@ -3,7 +3,8 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::{
-    discovery::{beat::Beat, refusal::Refusal},
+    clock::Clock,
+    discovery::{beat::Beat, refusal::Refusal, version::micros},
     ticket::MAX_TICKETS_BYTES,
 };
 
@@ -217,4 +218,16 @@ fn an_entry_that_sends_others_to_too_many_addresses_is_refused() {
     };
     assert!(at(64).is_ok());
     assert_eq!(at(65), Err(Refusal::Oversized));
+}
+
+#[test]
+fn the_uptime_goes_by_the_date_of_the_node_and_not_of_the_machine() {
+    let start: DateTime<Utc> = "2026-01-01T00:00:00Z".parse().unwrap();
+    let version = PeerEntryVersion::new(micros(start), micros(start));
+    let entry = PeerEntry::starting("net".into(), key(1).public().into(), version);
+    let at = |seconds| Clock::fixed(start + chrono::TimeDelta::seconds(seconds)).set_for_thread();
+    let _later = at(7);
+    assert_eq!(entry.uptime(), Duration::from_secs(7));
+    let _earlier = at(-7);
+    assert_eq!(entry.uptime(), Duration::ZERO);
 }

@@ -15,6 +15,11 @@ use crate::discovery::{
 const COALESCE: Duration = Duration::from_millis(20);
 /// New neighbours are no reason to repeat the entry more than once in this time.
 const REPEAT_PAUSE: Duration = Duration::from_secs(5);
+/// Changes that go out without a pause. Others do not pass on more than three times as many of one
+/// peer.
+const CHANGES_AT_ONCE: u32 = 10;
+/// The pause between changes after that.
+const CHANGES_PAUSE: Duration = Duration::from_millis(500);
 
 /// The content of a gossip message.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -41,13 +46,21 @@ pub(crate) struct Schedule {
     /// When the next periodic beat goes out.
     beat_at: Instant,
     last_sent: Option<Instant>,
+    /// Until when this node's share of announcements is used up by those that went out.
+    spent_until: Option<Instant>,
     /// The version that the neighbours were told.
     announced: Option<PeerEntryVersion>,
 }
 
 impl Schedule {
     pub(crate) fn new(first_beat: Instant) -> Self {
-        Self { changes_at: None, beat_at: first_beat, last_sent: None, announced: None }
+        Self {
+            changes_at: None,
+            beat_at: first_beat,
+            last_sent: None,
+            spent_until: None,
+            announced: None,
+        }
     }
 
     /// The entry changed, or there is a new neighbour who may not know of it.
@@ -78,19 +91,32 @@ impl Schedule {
         if !has_neighbors {
             return None;
         }
-        let repeat_at = self.last_sent.map(|at| at + REPEAT_PAUSE).filter(|at| *at > now);
-        let due = match (prompted, repeat_at) {
-            (true, Some(repeat_at)) if self.announced == Some(version) => {
-                self.changes_at = Some(repeat_at);
+        let repeat_at = self.last_sent.map(|at| at + REPEAT_PAUSE);
+        let repeat_at = repeat_at.filter(|_| self.announced == Some(version));
+        let waits_until = repeat_at.max(self.next_change(now)).filter(|at| *at > now);
+        let due = match (prompted, waits_until) {
+            (true, Some(at)) => {
+                self.changes_at = Some(at);
                 return None;
             }
-            (true, _) => Due::Entry,
+            (true, None) => Due::Entry,
             (false, _) if periodic => Due::Beat,
             (false, _) => return None,
         };
         self.last_sent = Some(now);
         self.announced = Some(version);
+        if due == Due::Entry {
+            let spent = self.spent_until.unwrap_or(now).max(now);
+            self.spent_until = Some(spent + CHANGES_PAUSE);
+        }
         Some(due)
+    }
+
+    /// When the entry may go out, if that is not now.
+    fn next_change(&self, now: Instant) -> Option<Instant> {
+        let ahead = self.spent_until?.saturating_duration_since(now);
+        let wait = ahead.saturating_sub(CHANGES_PAUSE * (CHANGES_AT_ONCE - 1));
+        (!wait.is_zero()).then(|| now + wait)
     }
 }
 
@@ -141,6 +167,33 @@ mod tests {
         assert_eq!(schedule.next(), at(5020));
         assert_eq!(schedule.due(at(5020), version(1), true, || MINUTE), Some(Due::Entry));
         assert_eq!(schedule.due(at(9000), version(1), true, || MINUTE), None);
+    }
+
+    #[test]
+    fn many_changes_go_out_at_a_limited_rate_and_the_last_one_does() {
+        let start = Instant::now();
+        let mut schedule = Schedule::new(start + 2 * MINUTE);
+        let mut sent = Vec::new();
+        let changes = 1000_u64;
+        for ms in 0..20_000 {
+            let now = start + Duration::from_millis(ms);
+            let last = (ms / 10 + 1).min(changes);
+            if ms % 10 == 0 && ms / 10 < changes {
+                schedule.prompt(now);
+            }
+            if schedule.next() <= now
+                && schedule.due(now, version(last), true, || MINUTE) == Some(Due::Entry)
+            {
+                sent.push((ms, last));
+            }
+        }
+        let within = |from, to| sent.iter().filter(|(ms, _)| (from..to).contains(ms)).count();
+        assert_eq!(within(0, 500), 10, "the first go out as they come");
+        assert!(within(0, 10_000) <= 30, "{sent:?}");
+        assert!(within(5000, 10_000) >= 9, "{sent:?}");
+        let (at, last) = sent[sent.len() - 1];
+        assert!(last == changes && at < 10_520, "{at}");
+        assert!(sent.windows(2).all(|pair| pair[0].1 < pair[1].1), "{sent:?}");
     }
 
     #[test]

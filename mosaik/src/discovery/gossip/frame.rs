@@ -91,6 +91,14 @@ pub(super) fn first_hop(topic: &[u8; 32], content: Bytes) -> Vec<u8> {
     postcard::to_stdvec(&frame).expect("writing plain data to memory cannot fail")
 }
 
+/// The frame in which a neighbour offers announcements.
+#[cfg(test)]
+pub(super) fn offer(topic: &[u8; 32], ids: impl IntoIterator<Item = [u8; 32]>) -> Vec<u8> {
+    let offers = ids.into_iter().map(|id| IHave { id, round: 1 }).collect();
+    let frame = Frame { topic: *topic, layer: Layer::Gossip(Plum::IHave(offers)) };
+    postcard::to_stdvec(&frame).expect("plain data")
+}
+
 /// Checks all that can be checked without knowing what is announced.
 pub(super) fn inspect(bytes: &[u8], topic: &[u8; 32]) -> Result<Inspected, Refusal> {
     if bytes.len() > MAX_FRAME_BYTES {

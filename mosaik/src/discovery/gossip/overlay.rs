@@ -34,6 +34,9 @@ const GRAFT_NEXT: Duration = Duration::from_millis(100);
 /// first; if that fails, we are told.
 const NEIGHBOR_ANSWER: Duration = Duration::from_secs(3);
 
+/// How often what the protocol waits for in vain is forgotten.
+const SWEEP_PAUSE: Duration = Duration::from_secs(60);
+
 /// What the driver of an [`Overlay`] has to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Effect {
@@ -59,6 +62,7 @@ pub(crate) struct Overlay {
     neighbors: BTreeSet<PeerId>,
     shares: Shares,
     verified: Verified,
+    swept: Instant,
     effects: Vec<Effect>,
 }
 
@@ -77,6 +81,7 @@ impl Overlay {
             neighbors: BTreeSet::new(),
             shares: Shares::default(),
             verified: Verified::new(now),
+            swept: now,
             effects: Vec::new(),
         };
         // Without a first join, even of nobody, the protocol answers no messages.
@@ -141,8 +146,10 @@ impl Overlay {
         now: Instant,
         judge: impl FnOnce(Announcement) -> Result<(), Refusal>,
     ) -> Result<(), Refusal> {
-        let inspected = frame::inspect(bytes, self.topic.as_bytes())?;
-        self.shares.take(from, &inspected, now)?;
+        let inspected = frame::inspect(bytes, self.topic.as_bytes());
+        // Garbage is paid for as well.
+        self.shares.take(from, inspected.as_ref().unwrap_or(&Inspected::Control), now)?;
+        let inspected = inspected?;
         if let Inspected::Data { id, content } = inspected
             && !self.verified.contains(&id, now)
         {
@@ -179,6 +186,16 @@ impl Overlay {
             self.handle(InEvent::TimerExpired(timer), now);
         }
         self.shares.expire(now);
+        self.sweep(now);
+    }
+
+    /// The protocol notes ids of announcements that it was offered and that never came, for as
+    /// long as no neighbour leaves. It is told that one does that never was.
+    fn sweep(&mut self, now: Instant) {
+        if self.swept + SWEEP_PAUSE <= now {
+            self.swept = now;
+            self.handle(InEvent::PeerDisconnected(self.me), now);
+        }
     }
 
     fn command(&mut self, command: Command<PeerId>, now: Instant) {

@@ -286,6 +286,52 @@ fn an_announcement_with_bytes_to_spare_is_not_passed_on() {
 }
 
 #[test]
+fn garbage_uses_up_the_share_of_the_neighbour_that_delivers_it() {
+    let start = Instant::now();
+    let (mut node, liar) = (node(1, start), node(2, start));
+    let topic = gossip_topic(&network());
+    let mut deliver =
+        |frame: &[u8]| node.overlay.frame(liar.key.public(), frame, start, |_| Ok(()));
+    let foreign = frame::first_hop(&[7; 32], Bytes::from_static(b"hello"));
+    let garbage: [(&[u8], _); 3] = [
+        (b"garbage", Refusal::Malformed),
+        (&foreign, Refusal::Foreign),
+        (&[0; MAX_FRAME_BYTES + 1], Refusal::Oversized),
+    ];
+    for (frame, refusal) in garbage {
+        assert_eq!(deliver(frame), Err(refusal));
+    }
+    let outcomes: Vec<_> = (0..2000).map(|_| deliver(b"garbage")).collect();
+    assert_eq!(outcomes[1999], Err(Refusal::Flooded));
+    // What it announces has a share of its own.
+    let beat = Beat::sign(
+        &liar.key,
+        &NetworkTag::of(&network()),
+        PeerEntryVersion::new(EPOCH, EPOCH),
+        EPOCH,
+        Duration::from_secs(45),
+    );
+    let content = postcard::to_stdvec(&Announcement::Beat(Raw::from(beat))).unwrap();
+    assert_eq!(deliver(&frame::first_hop(&topic, content.into())), Ok(()));
+}
+
+#[test]
+fn offers_of_what_never_comes_are_forgotten() {
+    let start = Instant::now();
+    let (mut node, liar) = (node(1, start), node(2, start));
+    let offers = (0..50).map(|id| [id; 32]);
+    let offers = frame::offer(&gossip_topic(&network()), offers);
+    node.overlay.frame(liar.key.public(), &offers, start, |_| Ok(())).unwrap();
+    let waits = |node: &Node| !format!("{:?}", node.overlay).contains("missing_messages: {}");
+    for second in 0..59 {
+        node.overlay.tick(start + Duration::from_secs(second));
+        assert!(waits(&node));
+    }
+    node.overlay.tick(start + Duration::from_secs(60));
+    assert!(!waits(&node));
+}
+
+#[test]
 fn an_oversized_announcement_is_not_sent() {
     let start = Instant::now();
     let mut node = node(1, start);

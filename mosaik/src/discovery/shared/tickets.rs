@@ -4,7 +4,10 @@ use std::{collections::BTreeSet, sync::PoisonError};
 
 use super::{Events, Shared};
 use crate::{
-    discovery::{gate::Gate, version::PeerEntryVersion},
+    discovery::{
+        catalog::Claim, entry::SignedPeerEntry, gate::Gate, refusal::Refusal,
+        version::PeerEntryVersion,
+    },
     id::{PeerId, UniqueId},
     ticket::{Denial, Ticket},
 };
@@ -73,7 +76,32 @@ impl Shared {
     /// Takes in tickets that a peer has sent beside its entry; those that the entry does not name
     /// are counted as forged.
     pub(in crate::discovery) fn attach_tickets(&self, peer: &PeerId, tickets: Vec<Ticket>) {
-        let attached = self.change(|state, effects| state.attach_tickets(peer, tickets, effects));
+        let attach = |is_let_in, tickets| {
+            // Only the peer itself is asked for the bodies of its tickets.
+            let claim = Claim { is_met: true, is_let_in };
+            self.change(|state, effects| state.attach_tickets(claim, peer, tickets, effects))
+        };
+        let mut attached = attach(false, tickets.clone());
+        if attached == Err(Refusal::Full)
+            && let Some(mut entry) = self.read(|state| state.record(peer))
+        {
+            entry.attach_tickets(tickets.clone());
+            if self.would_let_in(&entry) {
+                attached = attach(true, tickets);
+            }
+        }
         let _ = self.counted(attached);
+    }
+
+    /// What the gate would say of an entry that there is no room for: who is let in has more of a
+    /// claim than all who are not.
+    pub(super) fn would_let_in(&self, entry: &SignedPeerEntry) -> bool {
+        let Some(gate) = &self.gate else { return false };
+        let mut entry = entry.clone();
+        if let Some(known) = self.read(|state| state.record(entry.id())) {
+            entry.attach_tickets(known.tickets().values().cloned());
+        }
+        let now = self.date();
+        gate.judge(&entry, now).renew(None, now).is_ok()
     }
 }

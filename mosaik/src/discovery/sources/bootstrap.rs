@@ -15,7 +15,6 @@ use crate::{
     discovery::{
         bootstrap::{Bootstrap, BootstrapHost},
         config::Config,
-        version::span_micros,
     },
     id::PeerId,
     random::Random,
@@ -36,8 +35,6 @@ const MAX_ADDRESSES: usize = 16;
 /// and again whenever it has fallen silent, because one that restarts knows nobody.
 pub(in crate::discovery) struct BootstrapSource {
     nodes: Vec<Bootstrap>,
-    /// A node that gave no sign of life for so long may have restarted.
-    silence: Duration,
     random: Random,
 }
 
@@ -47,8 +44,7 @@ impl BootstrapSource {
         let addresses = config.bootstrap_peers.iter().cloned().map(Bootstrap::Address);
         let hosts = config.bootstrap_hosts.iter().cloned().map(Bootstrap::Host);
         let nodes: Vec<_> = addresses.chain(hosts).collect();
-        let silence = config.announce_interval * 2;
-        (!nodes.is_empty()).then_some(Self { nodes, silence, random })
+        (!nodes.is_empty()).then_some(Self { nodes, random })
     }
 
     /// Keeps in touch with one of them.
@@ -85,10 +81,10 @@ impl BootstrapSource {
     async fn wait_for_silence(&self, id: &PeerId, reach: &Reach) {
         loop {
             sleep(self.random.jittered(DELAY_MAX, JITTER)).await;
-            let alive_at = reach.shared().read(|state| state.alive_at(id));
-            let silent_at = alive_at.map(|at| at.saturating_add(span_micros(self.silence)));
+            // In a large network it tells only now and then that it lives.
+            let missed_at = reach.shared().read(|state| state.missed_at(id));
             let is_linked = reach.transport.link(id).is_some();
-            if !is_linked && silent_at.is_none_or(|at| at < reach.shared().now()) {
+            if !is_linked && missed_at.is_none_or(|at| at < reach.shared().now()) {
                 return;
             }
         }

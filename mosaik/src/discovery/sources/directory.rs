@@ -138,10 +138,11 @@ impl LocalDirectory {
             Ok(bytes) => bytes?,
             Err(error) => {
                 tracing::debug!(%peer, %error, "an entry in the local directory was not read");
+                count(shared, &error);
                 return None;
             }
         };
-        if !self.is_alive(peer) {
+        if !self.is_alive(peer, shared) {
             return None;
         }
         let entry = schema::decode_prefix::<RawEntry>(&bytes)
@@ -152,7 +153,7 @@ impl LocalDirectory {
     }
 
     /// Whether the owner of an entry lives. If not, its files are removed, under its lock.
-    fn is_alive(&self, peer: &PeerId) -> bool {
+    fn is_alive(&self, peer: &PeerId, shared: &Shared) -> bool {
         let name = lock_name(peer);
         let lock = match self.open_file(&name, OFlags::RDWR) {
             Ok(lock) => lock,
@@ -160,7 +161,10 @@ impl LocalDirectory {
                 self.remove(&entry_name(peer));
                 return false;
             }
-            Err(_) => return false,
+            Err(error) => {
+                count(shared, &error);
+                return false;
+            }
         };
         match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
             Err(_) => true,
@@ -259,6 +263,17 @@ impl LocalDirectory {
 impl Drop for LocalDirectory {
     fn drop(&mut self) {
         self.leave();
+    }
+}
+
+/// Counts a file that is none that a node has written: a link, a pipe, somebody else's, a large one.
+fn count(shared: &Shared, error: &io::Error) {
+    let is_link = error.raw_os_error() == Some(Errno::LOOP.raw_os_error());
+    match error.kind() {
+        io::ErrorKind::FileTooLarge => shared.refusals().count(Refusal::Oversized),
+        io::ErrorKind::PermissionDenied => shared.refusals().count(Refusal::Malformed),
+        _ if is_link => shared.refusals().count(Refusal::Malformed),
+        _ => {}
     }
 }
 

@@ -13,6 +13,7 @@ use tokio::{
 use super::{LocalDirectory, Reach, Source, directory::peer_of_entry};
 use crate::{discovery::entry::SignedPeerEntry, id::PeerId, random::Random};
 
+const NAME: &str = "discovery.local";
 /// How often the directory is read when its changes cannot be watched.
 const POLL: Duration = Duration::from_millis(500);
 /// How often it is read all the same when they can: a dead node leaves no event.
@@ -36,7 +37,7 @@ impl LocalSource {
 
 impl Source for LocalSource {
     fn name(&self) -> &'static str {
-        "discovery.local"
+        NAME
     }
 
     fn run(self: Box<Self>, reach: Reach) -> BoxFuture<'static, ()> {
@@ -118,7 +119,7 @@ pub(in crate::discovery) fn publish(directory: &LocalDirectory, entry: &SignedPe
 }
 
 async fn tell(reach: &Reach, entry: &SignedPeerEntry) {
-    reach.found(entry.address().clone()).await;
+    reach.found(NAME, entry.address().clone()).await;
 }
 
 /// Tells of entries that are written from now on; `None` if the system cannot.

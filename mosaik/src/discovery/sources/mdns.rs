@@ -13,6 +13,7 @@ use tokio::{sync::watch, time::sleep};
 use super::{Reach, Source};
 use crate::discovery::derived::mdns_label;
 
+const NAME: &str = "discovery.mdns";
 /// How long until multicast is tried again that could not be used.
 const RETRY: Duration = Duration::from_secs(60);
 
@@ -23,7 +24,7 @@ pub(in crate::discovery) struct MdnsSource;
 
 impl Source for MdnsSource {
     fn name(&self) -> &'static str {
-        "discovery.mdns"
+        NAME
     }
 
     fn run(self: Box<Self>, reach: Reach) -> BoxFuture<'static, ()> {
@@ -66,7 +67,7 @@ async fn run(mdns: MdnsAddressLookup, mut addresses: watch::Receiver<EndpointAdd
 async fn hear(found: &mut (impl Stream<Item = DiscoveryEvent> + Unpin), reach: &Reach) {
     while let Some(event) = found.next().await {
         if let DiscoveryEvent::Discovered { endpoint_info, .. } = event {
-            reach.found(endpoint_info.into_endpoint_addr()).await;
+            reach.found(NAME, endpoint_info.into_endpoint_addr()).await;
         }
     }
 }

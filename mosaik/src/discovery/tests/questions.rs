@@ -1,6 +1,10 @@
 //! Round-trip times, descriptions, and entries that are fetched.
 
 use super::*;
+use crate::{
+    discovery::ask::{Answer, AskError, Question, ask},
+    transport::{MessageReader, MessageWriter},
+};
 
 #[tokio::test(start_paused = true)]
 async fn a_peer_says_what_an_id_stands_for() {
@@ -93,4 +97,72 @@ async fn a_large_entry_is_fetched_without_a_sync() {
     let refused = nodes[2].discovery.try_add_tags(too_many);
     assert!(matches!(refused, Err(Error::TooLarge { .. })), "{refused:?}");
     assert_eq!(nodes[2].discovery.catalog().local().tags().len(), 7_000);
+}
+
+/// Answers every question with this.
+fn answer_all(node: &Node, answer: Answer) {
+    node.transport.serve(StreamKind::Ask, move |_, send, recv| {
+        let answer = answer.clone();
+        async move {
+            let mut reader = MessageReader::new(recv, 1 << 20);
+            let _ = reader.next_bytes().await;
+            let mut writer = MessageWriter::new(send);
+            let _ = writer.send(&answer).await;
+            writer.finish();
+        }
+    });
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_to_another_question_is_refused_and_counted() {
+    let world = World::new(605);
+    let nodes = world.nodes(3);
+    let shared = nodes[0].discovery.shared();
+    let link = nodes[0].transport.connect(nodes[1].id().into()).await.unwrap();
+    let malformed = || shared.refusals().of(Refusal::Malformed);
+    answer_all(&nodes[1], Answer::Description(Some(Description::new("weather"))));
+    let answer = ask(shared, &link, &Question::Ping).await;
+    assert!(matches!(answer, Err(AskError::Mismatch)), "{answer:?}");
+    assert_eq!(malformed(), 1);
+    // Another peer's entry than was asked for.
+    answer_all(&nodes[1], Answer::Entry(Some(nodes[2].discovery.me().to_raw())));
+    let answer = ask(shared, &link, &Question::Fetch(nodes[1].id())).await;
+    assert!(matches!(answer, Err(AskError::Mismatch)), "{answer:?}");
+    assert_eq!(malformed(), 2);
+    assert!(ask(shared, &link, &Question::Fetch(nodes[2].id())).await.is_ok());
+    answer_all(&nodes[1], Answer::Description(Some(Description::new("w".repeat(1024)))));
+    let answer = ask(shared, &link, &Question::Ping).await;
+    assert!(matches!(answer, Err(AskError::Message(_))), "{answer:?}");
+    assert_eq!((malformed(), shared.refusals().of(Refusal::Oversized)), (2, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_no_question_and_no_frame_is_refused_and_counted() {
+    let world = World::new(606);
+    let nodes = world.nodes(2);
+    let link = nodes[0].transport.connect(nodes[1].id().into()).await.unwrap();
+    let counts = || {
+        let refusals = nodes[1].discovery.refusals();
+        [Refusal::Oversized, Refusal::Malformed, Refusal::Unknown].map(|why| refusals.of(why))
+    };
+    let say = async |kind, bytes: Vec<u8>| {
+        let (mut send, recv) = link.open(kind).await.unwrap();
+        let _ = send.write_all_chunks(&mut [bytes.into()]).await;
+        send.finish();
+        let mut reader = MessageReader::new(recv, 1 << 20);
+        while let Ok(Some(_)) = reader.next_bytes().await {}
+    };
+    // A length and less than that, far too much, no question, one of a later version.
+    say(StreamKind::Ask, vec![9, 0]).await;
+    assert_eq!(counts(), [0, 1, 0]);
+    say(StreamKind::Ask, vec![0xff, 0xff, 0xff, 0x7f]).await;
+    assert_eq!(counts(), [1, 1, 0]);
+    say(StreamKind::Ask, vec![1, 2]).await;
+    assert_eq!(counts(), [1, 2, 0]);
+    say(StreamKind::Ask, vec![1, 99]).await;
+    assert_eq!(counts(), [1, 2, 1]);
+    say(StreamKind::Gossip, vec![9, 0]).await;
+    assert_eq!(counts(), [1, 3, 1]);
+    say(StreamKind::Gossip, vec![0xff, 0xff, 0x7f]).await;
+    assert_eq!(counts(), [2, 3, 1]);
 }

@@ -62,7 +62,7 @@ async fn fetch(reach: &Reach, peer: PeerId, from: PeerId) -> bool {
             return true;
         }
         let Some(link) = reach.transport.link(&from) else { return false };
-        match ask(&link, &Question::Fetch(peer)).await {
+        match ask(shared, &link, &Question::Fetch(peer)).await {
             Ok((answer, _)) => {
                 shared.take_fetched(answer);
             }

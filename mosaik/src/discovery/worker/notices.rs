@@ -69,7 +69,7 @@ impl Worker {
                 let link =
                     reach.connect(EndpointAddr::new(peer)).await.map_err(|e| e.to_string())?;
                 let question = Question::Skew { ours: micros(ours), yours: micros(theirs) };
-                ask(&link, &question).await.map_err(|error| error.to_string())
+                ask(reach.shared(), &link, &question).await.map_err(|error| error.to_string())
             };
             if let Err(error) = told.await {
                 tracing::debug!(%peer, error, "a peer could not be told that its clock is off");

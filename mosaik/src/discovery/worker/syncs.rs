@@ -1,33 +1,36 @@
 //! With whom catalogs are to be compared, and when.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeMap, BTreeSet},
     time::Duration,
 };
 
 use iroh::EndpointAddr;
 use tokio::{sync::mpsc, time::Instant};
 
-use super::{Command, Worker};
+use super::{Command, Turns, Worker};
 use crate::{
-    discovery::{shared::Shared, sync},
+    discovery::{refusal::Refusal, shared::Shared, sync},
     id::PeerId,
-    transport::{Link, RecvStream, SendStream},
+    transport::{CloseReason, Link, RecvStream, SendStream},
 };
 
 /// How often, on average, catalogs are compared with a random peer.
 pub(super) const INTERVAL: Duration = Duration::from_secs(30);
 /// Two syncs with the same peer are at least this far apart.
-const PAUSE: Duration = Duration::from_secs(1);
+pub(super) const PAUSE: Duration = Duration::from_secs(1);
 
 /// The syncs that are due and under way; one at a time with each peer.
 #[derive(Debug, Default)]
 pub(super) struct Syncs {
-    due: HashMap<PeerId, Instant>,
+    due: BTreeMap<PeerId, Instant>,
     /// Begun by this node.
-    under_way: HashSet<PeerId>,
+    under_way: BTreeSet<PeerId>,
     /// When the last sync with a peer ended, if that was a moment ago.
-    ended: HashMap<PeerId, Instant>,
+    ended: BTreeMap<PeerId, Instant>,
+    /// When catalogs were last compared with a peer, if that was lately, and with which run of it,
+    /// by its start.
+    compared: BTreeMap<PeerId, (Instant, u64)>,
 }
 
 impl Syncs {
@@ -36,6 +39,23 @@ impl Syncs {
         let at = self.ended.get(&peer).map_or(at, |last| at.max(*last + PAUSE));
         let due = self.due.entry(peer).or_insert(at);
         *due = at.min(*due);
+    }
+
+    /// A link to a peer is up: a sync is wanted by then, unless there was one lately with the same
+    /// run of the peer.
+    pub(super) fn meet(&mut self, peer: PeerId, start: Option<u64>, at: Instant, now: Instant) {
+        let is_as_before =
+            |&(last, run): &(Instant, u64)| last + INTERVAL > now && start == Some(run);
+        if !self.compared.get(&peer).is_some_and(is_as_before) {
+            self.want(peer, at);
+        }
+    }
+
+    /// A sync with this run of a peer was completed, whoever began it.
+    pub(super) fn compared(&mut self, peer: PeerId, start: Option<u64>, now: Instant) {
+        if let Some(start) = start {
+            self.compared.insert(peer, (now, start));
+        }
     }
 
     /// A sync that this node began is over.
@@ -59,8 +79,9 @@ impl Syncs {
     /// Takes out those that are due.
     fn begin(&mut self, now: Instant) -> Vec<PeerId> {
         self.ended.retain(|_, last| *last + PAUSE > now);
+        self.compared.retain(|_, (last, _)| *last + INTERVAL > now);
         let is_due = |peer: &PeerId, at: &mut Instant| *at <= now && !self.under_way.contains(peer);
-        let due: Vec<_> = self.due.extract_if(is_due).map(|(peer, _)| peer).collect();
+        let due: Vec<_> = self.due.extract_if(.., is_due).map(|(peer, _)| peer).collect();
         self.under_way.extend(&due);
         due
     }
@@ -80,15 +101,25 @@ impl Worker {
     }
 }
 
-/// Answers a sync that a peer began, and tells the worker.
+/// Answers a sync that a peer began, when it is its turn, and tells the worker.
 pub(in crate::discovery) async fn answer_sync(
     shared: &Shared,
+    turns: &Turns,
     commands: &mpsc::Sender<Command>,
     link: Link,
-    send: SendStream,
+    mut send: SendStream,
     recv: RecvStream,
 ) {
     let peer = link.peer();
+    let turn = tokio::select! {
+        turn = turns.turn(peer) => turn,
+        _ = link.closed() => return,
+    };
+    let Some(_turn) = turn else {
+        shared.refusals().count(Refusal::Flooded);
+        send.reset(CloseReason::NoCapacity);
+        return;
+    };
     match sync::accept(shared, &link, send, recv).await {
         Ok(learned) => {
             let _ = commands.send(Command::SyncedBy(peer, learned)).await;
@@ -102,6 +133,34 @@ mod tests {
     use iroh::SecretKey;
 
     use super::*;
+
+    #[test]
+    fn those_that_are_due_at_once_begin_in_the_same_order_every_time() {
+        let now = Instant::now();
+        let mut syncs = Syncs::default();
+        let mut peers: Vec<_> =
+            (0..20).map(|seed| SecretKey::from_bytes(&[seed; 32]).public()).collect();
+        peers.iter().for_each(|peer| syncs.want(*peer, now));
+        peers.sort();
+        assert_eq!(syncs.begin(now), peers);
+    }
+
+    #[test]
+    fn who_is_met_again_soon_is_not_compared_with_again_unless_it_has_restarted() {
+        let peer = SecretKey::from_bytes(&[1; 32]).public();
+        let now = Instant::now();
+        let mut syncs = Syncs::default();
+        syncs.compared(peer, Some(1), now);
+        let soon = now + INTERVAL / 2;
+        assert_eq!(syncs.begin(soon), []);
+        syncs.meet(peer, Some(1), soon, soon);
+        assert_eq!(syncs.next(), None);
+        syncs.meet(peer, Some(2), soon, soon);
+        assert_eq!(syncs.begin(soon), [peer]);
+        syncs.ended(peer, soon);
+        syncs.meet(peer, Some(1), now + INTERVAL, now + INTERVAL);
+        assert_eq!(syncs.next(), Some(now + INTERVAL));
+    }
 
     #[test]
     fn one_sync_at_a_time_with_each_peer_and_not_too_often() {

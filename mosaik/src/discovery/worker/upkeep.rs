@@ -5,7 +5,7 @@ use std::time::Duration;
 use iroh::EndpointAddr;
 use tokio::time::Instant;
 
-use super::{Command, Worker};
+use super::{Command, SourceName, Worker};
 use crate::{
     discovery::{
         catalog::{Catalog, Effects},
@@ -17,8 +17,8 @@ use crate::{
 
 /// Fewer neighbours than this are too few, if there are more peers.
 const NEIGHBORS_MIN: usize = 3;
-/// How many of those that sources find are contacted at once.
-const FIRST_CONTACTS: usize = 2;
+/// With fewer neighbours than this, whom a source finds is contacted at once.
+const FIRST_NEIGHBORS: usize = 2;
 /// How often too few neighbours are noticed.
 pub(super) const HEAL_INTERVAL: Duration = Duration::from_secs(5);
 /// Healing and random syncs begin this short and double: while many nodes start at once, and after a node has lost
@@ -28,29 +28,24 @@ const INTERVALS_FIRST: Duration = Duration::from_millis(250);
 const INTERVALS_JITTER: f64 = 0.5;
 /// The part by which the pauses vary at random after which purged peers are dialled.
 const RETRIES_JITTER: f64 = 0.2;
-/// Addresses from sources that are remembered.
-const MAX_CANDIDATES: usize = 1024;
 
 impl Worker {
-    /// A source found a peer: it is dialled if more neighbours are needed, and remembered.
-    pub(super) fn found(&mut self, address: EndpointAddr) {
-        let peer = address.id;
-        if peer == self.shared.me() {
+    /// A source found a peer: it is remembered, and dialled if more neighbours are needed.
+    pub(super) fn found(&mut self, source: SourceName, address: EndpointAddr) {
+        if address.id == self.shared.me() {
             return;
         }
-        if self.candidates.len() >= MAX_CANDIDATES && !self.candidates.contains_key(&peer) {
-            self.candidates.pop_first();
-        }
-        self.candidates.insert(peer, address.clone());
+        self.candidates.add(source, address.clone(), &self.random);
         // The first neighbours lead to more.
-        if self.overlay.neighbors().len() + self.contacting.len() < FIRST_CONTACTS {
-            self.contact(address);
+        if self.overlay.neighbors().len() + self.candidates.contacts(source) < FIRST_NEIGHBORS {
+            self.contact(Some(source), address);
         }
     }
 
-    fn contact(&mut self, address: EndpointAddr) {
+    /// Dials a peer, on a source's account if it was not known before.
+    fn contact(&mut self, source: Option<SourceName>, address: EndpointAddr) {
         let peer = address.id;
-        if self.overlay.neighbors().contains(&peer) || !self.contacting.insert(peer) {
+        if self.overlay.neighbors().contains(&peer) || !self.candidates.begin(peer, source) {
             return;
         }
         let reach = self.reach.clone();
@@ -78,17 +73,20 @@ impl Worker {
             self.overlay.join(peers, now);
         }
         if neighbors.len() < NEIGHBORS_MIN {
-            self.contact_candidate();
+            self.contact_candidates();
         }
     }
 
-    /// Contacts one of those that sources have named and that are not in the catalog.
-    pub(super) fn contact_candidate(&mut self) {
+    /// Contacts one that is not in the catalog of those that each source has found.
+    pub(super) fn contact_candidates(&mut self) {
         let catalog = self.shared.catalog();
-        let unknown = self.candidates.iter().filter(|(peer, _)| catalog.get(peer).is_none());
-        let addresses: Vec<_> = unknown.map(|(_, address)| address.clone()).collect();
-        if let Some(address) = addresses.get(self.random.below(addresses.len())) {
-            self.contact(address.clone());
+        for source in self.candidates.sources() {
+            let is_unknown = |peer: &PeerId| catalog.get(peer).is_none();
+            if self.candidates.has_room(source)
+                && let Some(address) = self.candidates.pick(source, is_unknown, &self.random)
+            {
+                self.contact(Some(source), address);
+            }
         }
     }
 
@@ -109,7 +107,7 @@ impl Worker {
         let is_back = |peer: &PeerId| catalog.get_signed(peer).is_some();
         let jitter = |pause| self.random.jittered(pause, RETRIES_JITTER);
         let due = self.purged.due(now, is_back, jitter);
-        due.into_iter().for_each(|address| self.contact(address));
+        due.into_iter().for_each(|address| self.contact(None, address));
     }
 
     pub(super) fn random_peers(

@@ -4,11 +4,17 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use proptest::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use crate::{
     id::UniqueId,
-    schema::{Fingerprint, Schema, decode, encode, schema_of},
+    schema::{
+        DecodeError, Fingerprint, Schema, decode, encode,
+        fuzzing::chain,
+        schema_of,
+        shape::{Content, Leaf, NamedType, Parts, Shape},
+    },
 };
 
 fn fingerprint<T: serde::de::DeserializeOwned + 'static>() -> Fingerprint {
@@ -210,4 +216,76 @@ fn a_schema_travels() {
 fn a_schema_that_refers_to_nothing_is_refused() {
     let error = serde_json::from_str::<Schema>(r#"{"root":{"Named":3},"types":[]}"#).unwrap_err();
     assert!(error.to_string().contains("refers to type 3 of 0"), "{error}");
+}
+
+#[test]
+fn a_schema_with_too_many_types_or_bytes_is_refused() {
+    let refusal = |bytes: &[u8]| match decode::<Schema>(bytes) {
+        Err(DecodeError::Refused(complaint)) => complaint.to_string(),
+        other => panic!("{other:?}"),
+    };
+    assert!(decode::<Schema>(&chain(1024, |shape| shape)).is_ok());
+    let complaint = refusal(&chain(54_000, |shape| shape));
+    assert_eq!(complaint, "the schema has 54000 types, more than 1024");
+    let wide = |shape| Shape::Tuple(vec![shape; 40]);
+    assert!(refusal(&chain(1024, wide)).contains("bytes, more than 65536"));
+}
+
+#[test]
+fn what_others_would_not_take_is_not_sent() {
+    let schema = |types: u32| {
+        let content = Content::Newtype(Shape::Leaf(Leaf::U8));
+        let ty = NamedType { name: String::new(), content };
+        Schema::new(Parts { root: Shape::Named(0), types: vec![ty; types as usize] })
+    };
+    assert!(schema(1024).to_send().is_some());
+    assert_eq!(schema(1025).to_send(), None);
+    // Types that look the same count as one, however many there are.
+    assert_eq!(schema(100_000).fingerprint(), schema(1).fingerprint());
+}
+
+/// Types that mention each other at random, few of them in ways of their own.
+fn parts() -> impl Strategy<Value = Parts> {
+    let shape = (any::<prop::sample::Index>(), 0..12u8);
+    let ty = prop::collection::vec(shape, 0..4);
+    prop::collection::vec(ty, 1..40).prop_map(|types| {
+        let count = types.len();
+        let shape = |(index, kind): &(prop::sample::Index, u8)| match kind {
+            0 => Shape::Leaf(Leaf::U8),
+            1 => Shape::Option(Box::new(Shape::Named(index.index(count) as u32))),
+            _ => Shape::Named(index.index(count) as u32),
+        };
+        let types = types.iter().map(|shapes| NamedType {
+            name: String::new(),
+            content: Content::Tuple(shapes.iter().map(shape).collect()),
+        });
+        Parts { root: Shape::Named(0), types: types.collect() }
+    })
+}
+
+/// The classes as they are meant: refined round after round until nothing changes.
+fn classes_by_rounds(parts: &Parts) -> Vec<u32> {
+    let mut classes = vec![0; parts.types.len()];
+    for _ in 0..=parts.types.len() {
+        let mut seen = HashMap::new();
+        let refined = parts.types.iter().map(|ty| {
+            let mut out = Vec::new();
+            let mut number = |ty: u32| classes[ty as usize];
+            super::Text { out: &mut out, number: &mut number }.content(&ty.content);
+            let next = seen.len() as u32;
+            *seen.entry(out).or_insert(next)
+        });
+        classes = refined.collect();
+    }
+    classes
+}
+
+proptest! {
+    #[test]
+    fn types_are_in_one_class_if_they_look_the_same_at_every_depth(parts in parts()) {
+        let (found, meant) = (super::classes(&parts), classes_by_rounds(&parts));
+        for (a, b) in (0..found.len()).flat_map(|a| (0..a).map(move |b| (a, b))) {
+            prop_assert_eq!(found[a] == found[b], meant[a] == meant[b]);
+        }
+    }
 }

@@ -13,7 +13,10 @@ use super::{
     subscription::{ANSWER_TIMEOUT, SETTLE_INTERVAL},
 };
 use crate::{
-    streams::protocol::{ANSWER_LIMIT, Answer, Word, next_known},
+    streams::{
+        meter::ConsumerMeter,
+        protocol::{ANSWER_LIMIT, Answer, Word, next_known},
+    },
     transport::{BulkSlot, MessageError, MessageReader, MessageWriter, RecvStream, SendStream},
 };
 
@@ -30,27 +33,29 @@ pub(super) struct Control {
     pub(super) reader: MessageReader,
     /// What the producer said while something else was waited for.
     pub(super) said: Option<Answer>,
+    meter: Arc<ConsumerMeter>,
 }
 
 impl Control {
-    pub(super) fn new(send: SendStream, recv: RecvStream) -> Self {
+    pub(super) fn new(send: SendStream, recv: RecvStream, meter: Arc<ConsumerMeter>) -> Self {
         let reader = MessageReader::new(recv, ANSWER_LIMIT);
-        Self { writer: MessageWriter::new(send), reader, said: None }
+        Self { writer: MessageWriter::new(send), reader, said: None, meter }
     }
 
     /// What the producer says next. Cancel safe.
     pub(super) async fn next(&mut self) -> Result<Option<Answer>, MessageError> {
-        Self::next_of(&mut self.reader, &mut self.said).await
+        Self::next_of(&mut self.reader, &mut self.said, &self.meter).await
     }
 
     /// The same, while something is said.
     pub(super) async fn next_of(
         reader: &mut MessageReader,
         said: &mut Option<Answer>,
+        meter: &ConsumerMeter,
     ) -> Result<Option<Answer>, MessageError> {
         match said.take() {
             Some(answer) => Ok(Some(answer)),
-            None => next_known(reader).await,
+            None => next_known(reader, &meter.unknown).await,
         }
     }
 }
@@ -71,7 +76,7 @@ pub(super) async fn arrival(slot: &mut BulkSlot, control: &mut Control) -> Optio
         tokio::select! {
             biased;
             stream = slot.stream() => return stream.ok(),
-            said = next_known(&mut control.reader), if control.said.is_none() => match said {
+            said = next_known(&mut control.reader, &control.meter.unknown), if control.said.is_none() => match said {
                 Ok(Some(answer)) => control.said = Some(answer),
                 Ok(None) | Err(_) => return None,
             },

@@ -1,6 +1,9 @@
 //! What a consumer tells about its channels, beside the datums.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{
+    OnceLock,
+    atomic::{AtomicU64, Ordering},
+};
 
 use tokio::sync::broadcast;
 
@@ -56,19 +59,16 @@ pub struct Delivery<D> {
 }
 
 /// Publishes events and counts what is missing.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Events {
-    sender: broadcast::Sender<Event>,
+    /// Made for the first listener: its backlog takes more memory than all the rest of a consumer.
+    sender: OnceLock<broadcast::Sender<Event>>,
     missed: AtomicU64,
 }
 
 impl Events {
-    pub(super) fn new() -> Self {
-        Self { sender: broadcast::Sender::new(BACKLOG), missed: AtomicU64::new(0) }
-    }
-
     pub(super) fn subscribe(&self) -> broadcast::Receiver<Event> {
-        self.sender.subscribe()
+        self.sender.get_or_init(|| broadcast::Sender::new(BACKLOG)).subscribe()
     }
 
     pub(super) fn missed(&self) -> u64 {
@@ -76,8 +76,10 @@ impl Events {
     }
 
     pub(super) fn tell(&self, event: Event) {
-        // Nobody listening is fine.
-        let _ = self.sender.send(event);
+        if let Some(sender) = self.sender.get() {
+            // Nobody listening any more is fine.
+            let _ = sender.send(event);
+        }
     }
 
     pub(super) fn gap(&self, producer: PeerId, missed: Option<u64>) {

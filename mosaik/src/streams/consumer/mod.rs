@@ -1,9 +1,11 @@
 //! The receiving end of a stream.
 
+mod budget;
 mod builder;
 mod config;
 mod control;
 mod events;
+pub(super) mod position;
 mod reader;
 mod source;
 mod subscription;
@@ -13,7 +15,7 @@ use std::{
     fmt,
     future::poll_fn,
     pin::Pin,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
     task::{Context, Poll, Waker},
 };
 
@@ -24,6 +26,7 @@ use tokio::sync::{
 };
 use tokio_util::sync::DropGuard;
 
+pub(super) use self::source::SourceEnd;
 pub use self::{
     builder::{Builder, BySerde, Named, Unnamed},
     config::ConsumerConfig,
@@ -81,7 +84,7 @@ struct Core {
     meter: Arc<ConsumerMeter>,
     roster: Roster,
     when: When,
-    channels: Channels,
+    channels: Arc<Channels>,
     refusals: Mutex<Refusals>,
 }
 
@@ -90,18 +93,18 @@ impl Core {
         let roster = Roster::new();
         let online = (config.online_when)(roster.conditions());
         let when = When::new(roster.clone(), online);
-        let events = Arc::new(Events::new());
+        let events = Arc::new(Events::default());
         let meter = ConsumerMeter::new(config.stream_id);
         Self {
             config,
             schema,
             id,
-            reader: Mutex::new(Reader::new(events.clone())),
+            reader: Mutex::new(Reader::new(events.clone(), meter.clone())),
             events,
             meter,
             roster,
             when,
-            channels: Channels::default(),
+            channels: Arc::default(),
             refusals: Mutex::default(),
         }
     }
@@ -164,6 +167,11 @@ impl<D> Consumer<D> {
     #[must_use]
     pub fn stream_id(&self) -> &StreamId {
         &self.core.config.stream_id
+    }
+
+    /// Where its channels can be seen without keeping it.
+    pub(super) fn channels(&self) -> Weak<Channels> {
+        Arc::downgrade(&self.core.channels)
     }
 
     /// What can be waited for.

@@ -5,7 +5,7 @@
 //! transport, whose windows hold the producers.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{BTreeMap, VecDeque},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -14,11 +14,17 @@ use std::{
 };
 
 use super::{
+    budget::Budget,
     events::Events,
     source::{Source, SourceEnd, TakenSignal},
 };
 use crate::streams::{
-    codec::CodecError, frames::Item, protocol::Place, status::Stats, waiters::Waiters,
+    codec::CodecError,
+    frames::{FrameError, Item},
+    meter::ConsumerMeter,
+    protocol::Place,
+    status::Stats,
+    waiters::Waiters,
 };
 
 /// The sources of one producer, one after the other: what an earlier subscription has brought is
@@ -39,20 +45,24 @@ struct Lane {
 
 #[derive(Debug)]
 pub(super) struct Reader {
-    lanes: HashMap<u64, Lane>,
+    lanes: BTreeMap<u64, Lane>,
     /// The lane that is being read.
     current: Option<Lane>,
     signal: Arc<Signal>,
     events: Arc<Events>,
+    meter: Arc<ConsumerMeter>,
+    budget: Budget,
     closed: bool,
     next_key: u64,
 }
 
 impl Reader {
-    pub(super) fn new(events: Arc<Events>) -> Self {
+    pub(super) fn new(events: Arc<Events>, meter: Arc<ConsumerMeter>) -> Self {
         Self {
             events,
-            lanes: HashMap::new(),
+            meter,
+            budget: Budget::new(),
+            lanes: BTreeMap::new(),
             current: None,
             signal: Arc::new(Signal::default()),
             closed: false,
@@ -128,20 +138,53 @@ impl Reader {
     /// Drops the sources of a lane that have ended and hold nothing that could be read: they are
     /// noticed even if nobody asks for the next datum.
     pub(super) fn settle(&mut self, number: u64) {
-        let events = self.events.clone();
-        let Some(lane) = self.lane(number) else { return };
+        let lane = match &mut self.current {
+            Some(lane) if lane.number == number => lane,
+            _ => match self.lanes.get_mut(&number) {
+                Some(lane) => lane,
+                None => return,
+            },
+        };
         let waker = lane.waker.clone();
         let mut cx = Context::from_waker(&waker);
         while let Some(source) = lane.sources.front_mut()
             && source.splitter.is_empty()
+            && source.has_room(&self.budget, &waker)
             && let Poll::Ready(Some(end)) = source.poll_fill(&mut cx)
         {
-            lane.end_source(end, &events);
+            self.meter.count_end(&end);
+            lane.end_source(end, &self.events);
         }
         if lane.sources.is_empty() && lane.retired {
             self.cut(number);
         } else {
             // What was read meanwhile is for whoever asks next.
+            waker.wake_by_ref();
+        }
+    }
+
+    /// What is left for frames that are begun.
+    pub(super) fn budget(&self) -> &Budget {
+        &self.budget
+    }
+
+    /// Ends the sources that keep others waiting with a frame that they do not finish, and have
+    /// sent nothing that nobody has asked for.
+    pub(super) fn end_overdue(&mut self) {
+        for lane in self.lanes.values_mut().chain(&mut self.current) {
+            let waker = lane.waker.clone();
+            let Some(source) = lane.sources.front_mut() else { continue };
+            if !source.is_overdue() || !source.splitter.is_empty() {
+                continue;
+            }
+            let end = match source.poll_fill(&mut Context::from_waker(&waker)) {
+                Poll::Pending => Some(SourceEnd::Malformed(FrameError::Overdue)),
+                Poll::Ready(end) => end,
+            };
+            if let Some(end) = end {
+                self.meter.count_end(&end);
+                lane.end_source(end, &self.events);
+            }
             waker.wake_by_ref();
         }
     }
@@ -188,8 +231,8 @@ impl Reader {
                 continue;
             };
             let end = match source.splitter.next() {
-                Ok(Some(Item::Datum(_))) if source.skip > 0 => {
-                    source.skip -= 1;
+                Ok(Some(Item::Datum(_))) if source.position.has_next() => {
+                    source.pass_over();
                     continue;
                 }
                 Ok(Some(Item::Datum(frame))) => match decode(frame) {
@@ -212,6 +255,7 @@ impl Reader {
                 Err(error) => SourceEnd::Malformed(error),
             };
             if let Some(lane) = &mut self.current {
+                self.meter.count_end(&end);
                 lane.end_source(end, &self.events);
             }
         }
@@ -234,7 +278,9 @@ impl Reader {
         }
         let source = lane.sources.front_mut()?;
         let mut cx = Context::from_waker(&lane.waker);
-        let Poll::Ready(end) = source.poll_fill(&mut cx) else {
+        let has_room = source.has_room(&self.budget, &lane.waker);
+        let Poll::Ready(end) = (if has_room { source.poll_fill(&mut cx) } else { Poll::Pending })
+        else {
             self.lanes.insert(lane.number, lane);
             return None;
         };

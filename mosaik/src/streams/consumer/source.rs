@@ -3,12 +3,16 @@
 
 use std::{
     sync::Arc,
-    task::{Context, Poll},
+    task::{Context, Poll, Waker},
 };
 
 use tokio::sync::{Notify, oneshot};
 
-use super::events::Events;
+use super::{
+    budget::{Budget, Room},
+    events::Events,
+    position::{Missing, Position},
+};
 use crate::{
     streams::{
         codec::CodecError,
@@ -20,7 +24,7 @@ use crate::{
 };
 
 /// So many bytes are acknowledged at once, without waiting for more.
-const ACKNOWLEDGED_BYTES: usize = 1024 * 1024;
+const ACKNOWLEDGED_BYTES: usize = 4 * 1024 * 1024;
 
 /// A chunk of fewer bytes came in a packet that was not full.
 const SHORT_CHUNK_BYTES: usize = 1000;
@@ -48,7 +52,7 @@ impl TakenSignal {
 
 /// Why the data of a subscription ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum SourceEnd {
+pub(in crate::streams) enum SourceEnd {
     /// The producer has sent everything.
     Complete,
     /// The producer has reset the stream.
@@ -59,6 +63,19 @@ pub(super) enum SourceEnd {
     Malformed(FrameError),
     /// A frame is not a datum.
     Undecodable(CodecError),
+}
+
+impl SourceEnd {
+    /// What the producer did wrong, if it did.
+    pub(in crate::streams) fn fault(&self) -> Option<&'static str> {
+        match self {
+            Self::Malformed(FrameError::TooLong) => Some("TooLong"),
+            Self::Malformed(FrameError::Truncated) => Some("Truncated"),
+            Self::Malformed(FrameError::Overdue) => Some("Overdue"),
+            Self::Undecodable(_) => Some("Undecodable"),
+            Self::Complete | Self::Cut(_) | Self::Lost(_) => None,
+        }
+    }
 }
 
 /// How far the application had come when the data ended, and why they did.
@@ -75,14 +92,7 @@ pub(super) struct Source {
     pub(super) splitter: Splitter,
     pub(super) channel: Arc<Channel>,
     ended: Option<oneshot::Sender<Ended>>,
-    /// Which run of the producer it is from; none in a share group, where places mean nothing.
-    epoch: Option<u64>,
-    /// The number of the next datum for the application; in a share group, how many it was given.
-    next: u64,
-    /// So many datums are passed over: the application has them from an earlier subscription.
-    pub(super) skip: u64,
-    /// So many datums were given to another member of the share group before.
-    redelivered: u64,
+    pub(super) position: Position,
     /// What the application has taken since the last acknowledgement, and from when on that is
     /// worth one.
     unacknowledged: usize,
@@ -90,6 +100,8 @@ pub(super) struct Source {
     /// Short chunks that were read since then.
     short_chunks: usize,
     taken: Arc<TakenSignal>,
+    /// For the frame that has begun, if it is a long one.
+    room: Option<Room>,
     /// The peer may open as many streams as there are slots.
     _slot: BulkSlot,
 }
@@ -115,14 +127,12 @@ impl Source {
             splitter: Splitter::new(),
             channel,
             ended: Some(ended),
-            epoch: place.map(|place| place.epoch),
-            next: place.map_or(0, |place| place.next),
-            skip: 0,
-            redelivered: 0,
+            position: Position::new(place),
             unacknowledged: 0,
             acknowledge_at: 1,
             short_chunks: 0,
             taken,
+            room: None,
             _slot: slot,
         };
         (source, end)
@@ -130,21 +140,14 @@ impl Source {
 
     /// The place of the next datum for the application.
     pub(super) fn place(&self) -> Option<Place> {
-        self.epoch.map(|epoch| Place { epoch, next: self.next })
+        self.position.place()
     }
 
     /// It follows on what the application has already: passes over what that has, and tells what
     /// is missing.
     pub(super) fn follow(&mut self, place: Option<Place>, events: &Events) {
-        let (Some(place), Some(epoch)) = (place, self.epoch) else { return };
-        let producer = self.channel.producer;
-        if place.epoch != epoch {
-            events.gap(producer, None);
-        } else if self.next > place.next {
-            events.gap(producer, Some(self.next - place.next));
-        } else {
-            self.skip = place.next - self.next;
-            self.next = place.next;
+        if let Some(Missing(count)) = place.and_then(|place| self.position.follow(place)) {
+            events.gap(self.channel.producer, count);
         }
     }
 
@@ -152,14 +155,12 @@ impl Source {
     #[inline]
     pub(super) fn count(&mut self, bytes: usize) -> bool {
         self.channel.stats.count(1, bytes);
-        self.next += 1;
+        self.room = None;
         self.unacknowledged += bytes + 1;
         if self.unacknowledged >= self.acknowledge_at {
             self.ask_to_acknowledge();
         }
-        let redelivered = self.redelivered > 0;
-        self.redelivered -= u64::from(redelivered);
-        redelivered
+        self.position.take()
     }
 
     /// So many chunks have been read.
@@ -188,7 +189,7 @@ impl Source {
         self.unacknowledged = 0;
         self.acknowledge_at = 1;
         self.short_chunks = 0;
-        self.next
+        self.position.next()
     }
 
     /// Whether this is the one that tells there.
@@ -198,21 +199,33 @@ impl Source {
 
     #[cold]
     pub(super) fn heed(&mut self, mark: Mark, events: &Events) {
-        match mark {
-            Mark::Skipped(count) => {
-                let known = count.min(self.skip);
-                self.skip -= known;
-                let missed = count - known;
-                if self.epoch.is_some() {
-                    self.next = self.next.saturating_add(missed);
-                }
-                if missed > 0 {
-                    events.gap(self.channel.producer, Some(missed));
-                }
-            }
-            Mark::Redelivered(count) => self.redelivered = count,
-            Mark::Unknown => {}
+        if let Some(Missing(count)) = self.position.heed(mark) {
+            events.gap(self.channel.producer, count);
         }
+    }
+
+    /// A datum has come that the application has.
+    pub(super) fn pass_over(&mut self) {
+        self.position.pass_over();
+        self.room = None;
+    }
+
+    /// Whether more may be read: there is room for the frame that has begun. If not, the waker is
+    /// woken when there may be.
+    pub(super) fn has_room(&mut self, budget: &Budget, waker: &Waker) -> bool {
+        let Some(length) = self.splitter.begun() else { return true };
+        if self.room.is_none() {
+            self.room = budget.reserve(length, waker);
+            if self.room.is_some() {
+                self.splitter.make_room(length);
+            }
+        }
+        self.room.is_some()
+    }
+
+    /// Whether its producer keeps others waiting with a frame that it does not finish.
+    pub(super) fn is_overdue(&self) -> bool {
+        self.room.as_ref().is_some_and(Room::is_overdue)
     }
 
     /// Reads more; says if that was the end.
@@ -239,7 +252,7 @@ impl Source {
         }
         if let Some(ended) = self.ended.take() {
             // The subscription may have ended earlier.
-            let _ = ended.send(Ended { end, taken: self.next });
+            let _ = ended.send(Ended { end, taken: self.position.next() });
         }
     }
 }

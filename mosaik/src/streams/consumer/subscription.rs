@@ -150,7 +150,7 @@ impl Subscription {
             OpenError::Lost(reason) => SubscribeError::Lost(reason),
             OpenError::NoBulkLane(_) => SubscribeError::Lost(CloseReason::Timeout),
         })?;
-        let mut control = Control::new(send, recv);
+        let mut control = Control::new(send, recv, self.core.meter.clone());
         let config = &self.core.config;
         let from = match self.core.reader().place(self.number) {
             Some(_) if self.live => From::Live,
@@ -295,9 +295,9 @@ impl Subscription {
         taken: &Arc<TakenSignal>,
     ) -> Over {
         let (core, number) = (self.core.clone(), self.number);
-        let Control { writer, reader, said } = control;
+        let Control { writer, reader, said, .. } = control;
         let end = tokio::select! {
-            said = Control::next_of(reader, said) => return self.heard(entry, said).await,
+            said = Control::next_of(reader, said, &core.meter) => return self.heard(entry, said).await,
             // It ends only when the producer cannot be told any more: the stream says why.
             () = acknowledge(&core, number, writer, taken) => None,
             end = ended.end() => end,

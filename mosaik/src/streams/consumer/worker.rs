@@ -1,9 +1,6 @@
 //! The task that owns a consumer's subscriptions: one for each producer that is eligible.
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    sync::Arc,
-};
+use std::{collections::BTreeMap, sync::Arc};
 
 use tokio::{
     sync::{mpsc, watch},
@@ -12,6 +9,7 @@ use tokio::{
 
 use super::{
     Core,
+    budget::end_overdue,
     subscription::{Means, Subscription},
 };
 use crate::{
@@ -48,9 +46,9 @@ pub(super) struct Worker {
     means: Means,
     tasks: Tasks,
     reports: mpsc::UnboundedReceiver<Report>,
-    subscriptions: HashMap<PeerId, Subscribed>,
+    subscriptions: BTreeMap<PeerId, Subscribed>,
     /// Producers to which the distance is measured before they are judged.
-    measured: HashMap<PeerId, PeerEntry>,
+    measured: BTreeMap<PeerId, PeerEntry>,
     channels: BTreeMap<u64, ChannelInfo>,
     next_number: u64,
 }
@@ -67,15 +65,23 @@ impl Worker {
             means,
             tasks,
             reports,
-            subscriptions: HashMap::new(),
-            measured: HashMap::new(),
+            subscriptions: BTreeMap::new(),
+            measured: BTreeMap::new(),
             channels: BTreeMap::new(),
             next_number: 0,
         }
     }
 
     /// Runs until the consumer's last handle is gone, or the network is.
-    pub(super) async fn run(mut self) {
+    pub(super) async fn run(self) {
+        let core = self.core.clone();
+        tokio::select! {
+            () = self.follow_producers() => {}
+            () = end_overdue(&core) => {}
+        }
+    }
+
+    async fn follow_producers(mut self) {
         let mut peers: StreamPeers = self.means.discovery.stream_peers(self.core.config.stream_id);
         loop {
             let expiry = self.next_expiry();
@@ -195,7 +201,7 @@ impl Worker {
     }
 
     fn hear(&mut self, report: Report) {
-        let current = |number: u64, subscriptions: &HashMap<PeerId, Subscribed>| {
+        let current = |number: u64, subscriptions: &BTreeMap<PeerId, Subscribed>| {
             subscriptions.values().any(|subscribed| subscribed.number == number)
         };
         match report {

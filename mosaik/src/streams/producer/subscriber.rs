@@ -255,7 +255,7 @@ fn is_broken(error: &MessageError) -> bool {
 /// Listens to how far the consumer has come, until it has taken `all` or ends the subscription.
 async fn hear(reader: &mut MessageReader, core: &Core, outlet: &Outlet, all: u64) -> End {
     loop {
-        match next_known(reader).await {
+        match next_known(reader, &core.meter.unknown).await {
             Ok(Some(Word::Taken(next))) => {
                 core.acknowledge(outlet.cursor(), next);
                 outlet.go_on(core);
@@ -265,6 +265,10 @@ async fn hear(reader: &mut MessageReader, core: &Core, outlet: &Outlet, all: u64
             }
             Ok(None) => return End::Left,
             Err(error) if is_broken(&error) => return End::Broken,
+            Err(error) if error.is_violation() => {
+                core.meter.rejected(CloseReason::ProtocolViolation);
+                return End::Left;
+            }
             Err(_) => return End::Left,
         }
     }

@@ -3,6 +3,7 @@
 mod groups;
 mod hostile;
 mod lag;
+mod lies;
 mod resume;
 
 use std::{future::Future, time::Duration};

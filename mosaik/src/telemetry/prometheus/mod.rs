@@ -19,7 +19,7 @@ use std::{
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-pub(super) use self::recorders::publish;
+pub(super) use self::recorders::{publish, tidy};
 use self::{recorders::Exporting, server::Limits};
 use super::sampler::network_label;
 use crate::{id::NetworkId, tasks::Tasks};

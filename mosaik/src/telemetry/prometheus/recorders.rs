@@ -2,7 +2,7 @@
 
 use std::{
     sync::{
-        Arc, OnceLock,
+        Arc, Mutex, OnceLock, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
     time::Duration,
@@ -13,12 +13,15 @@ use metrics::{
 };
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
 use metrics_util::MetricKindMask;
+use tokio::time::Instant;
 
 use crate::telemetry::sampler::TARGET;
 
 /// Series of mosaik that have not been published for so long are dropped: those of streams that
 /// this node has ended with.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(300);
+/// How often they are looked for: the recorder itself does so only when it is scraped.
+const TIDY_INTERVAL: Duration = Duration::from_secs(60);
 
 static RECORDERS: OnceLock<Recorders> = OnceLock::new();
 /// How many exporters there are.
@@ -33,9 +36,7 @@ struct Recorders {
 
 fn recorders() -> &'static Recorders {
     RECORDERS.get_or_init(|| {
-        let own = PrometheusBuilder::new()
-            .idle_timeout(MetricKindMask::ALL, Some(IDLE_TIMEOUT))
-            .build_recorder();
+        let own = forgetful(IDLE_TIMEOUT);
         let application = PrometheusBuilder::new().build_recorder();
         let handle = application.handle();
         // The application may have a recorder of its own, which stays: then only what mosaik
@@ -45,11 +46,40 @@ fn recorders() -> &'static Recorders {
     })
 }
 
+/// A recorder that drops series which have not changed for so long.
+fn forgetful(after: Duration) -> PrometheusRecorder {
+    PrometheusBuilder::new().idle_timeout(MetricKindMask::ALL, Some(after)).build_recorder()
+}
+
 /// Publishes to the exporter, if there has been one.
 pub(in crate::telemetry) fn publish(publish: &dyn Fn(&dyn Recorder)) {
     if let Some(recorders) = RECORDERS.get() {
         publish(&recorders.own);
     }
+}
+
+/// Has the exporter let go of what is idle, now and then. Whoever publishes calls this: there may
+/// be nobody who scrapes, and no exporter any more.
+pub(in crate::telemetry) fn tidy() {
+    static LAST: Mutex<Option<Instant>> = Mutex::new(None);
+    let Some(recorders) = RECORDERS.get() else { return };
+    if is_due(&mut LAST.lock().unwrap_or_else(PoisonError::into_inner), Instant::now()) {
+        forget_idle(&recorders.own);
+        upkeep();
+    }
+}
+
+fn is_due(last: &mut Option<Instant>, now: Instant) -> bool {
+    let due = last.is_none_or(|last| now.saturating_duration_since(last) >= TIDY_INTERVAL);
+    if due {
+        *last = Some(now);
+    }
+    due
+}
+
+/// The recorder looks for idle series only while it writes a text.
+fn forget_idle(recorder: &PrometheusRecorder) {
+    drop(recorder.handle().render());
 }
 
 /// Everything in Prometheus' text format.
@@ -132,5 +162,43 @@ impl Recorder for Gated {
     fn register_histogram(&self, key: &Key, metadata: &Metadata<'_>) -> Histogram {
         let inner = self.0.register_histogram(key, metadata);
         Histogram::from_arc(Arc::new(GatedHistogram(inner)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+
+    use metrics::Level;
+
+    use super::*;
+
+    #[test]
+    fn idle_series_are_dropped_though_nobody_scrapes() {
+        // Its clock is the machine's and cannot be set.
+        const IDLE: Duration = Duration::from_millis(20);
+        let metadata = Metadata::new(TARGET, Level::INFO, None);
+        let recorders = [forgetful(IDLE), forgetful(IDLE)];
+        let [tidied, untidied] = &recorders;
+        for recorder in &recorders {
+            recorder.register_counter(&Key::from_static_name("idle"), &metadata).increment(1);
+        }
+        forget_idle(tidied);
+        thread::sleep(IDLE * 2);
+        tidied.register_counter(&Key::from_static_name("used"), &metadata).increment(1);
+        forget_idle(tidied);
+        let text = tidied.handle().render();
+        assert!(text.contains("used 1") && !text.contains("idle"), "{text}");
+        // What is not tidied is kept until the first scrape, which shows it once more.
+        assert!(untidied.handle().render().contains("idle 1"));
+    }
+
+    #[test]
+    fn it_is_tidied_once_a_minute_and_often_enough_for_what_is_idle() {
+        let (mut last, now) = (None, Instant::now());
+        assert!(is_due(&mut last, now) && !is_due(&mut last, now + TIDY_INTERVAL / 2));
+        assert!(is_due(&mut last, now + TIDY_INTERVAL));
+        assert!(!is_due(&mut last, now), "another node's time may be behind");
+        assert!(TIDY_INTERVAL * 2 < IDLE_TIMEOUT);
     }
 }

@@ -157,6 +157,17 @@ impl Incoming {
         Some((lane, Connection::new(connection)))
     }
 
+    /// Whether the dialler has shown that it is where it seems to be.
+    pub(in crate::transport) fn is_validated(&self) -> bool {
+        self.inner.remote_addr_validated()
+    }
+
+    /// Lets the dialler show that it is where it seems to be.
+    pub(in crate::transport) fn retry(self) {
+        // It fails only for those who have shown it.
+        let _ = self.inner.retry();
+    }
+
     pub(in crate::transport) fn refuse(self) {
         self.inner.refuse();
     }

@@ -201,7 +201,7 @@ impl Connection {
             net: net.clone(),
             ids: [near, far],
             paths: [net.path(near, far), net.path(far, near)],
-            binding: net.random().bytes(),
+            binding: net.binding(near, far),
             closed: [watch::Sender::new(None), watch::Sender::new(None)],
             queues: [Queues::new(), Queues::new()],
             pipes: Default::default(),

@@ -44,7 +44,8 @@ pub(crate) struct SimNet {
     config: Arc<SimConfig>,
     seed: u64,
     begun: Instant,
-    random: Random,
+    /// For what is drawn before a node has an id: its key.
+    keys: Random,
     /// Delayed effects that outlive the node that caused them.
     tasks: Tasks,
 }
@@ -60,6 +61,9 @@ pub(super) struct Node {
 #[derive(Default)]
 pub(super) struct World {
     joined: u64,
+    /// How often each node has started, and dialled each other one.
+    starts: BTreeMap<PeerId, u64>,
+    dials: BTreeMap<(PeerId, PeerId), u64>,
     nodes: BTreeMap<PeerId, Node>,
     pub(super) paths: HashMap<(PeerId, PeerId), Arc<Mutex<Path>>>,
     /// How good links are unless set otherwise.
@@ -92,14 +96,27 @@ impl SimNet {
             config: Arc::new(config),
             seed,
             begun: Instant::now(),
-            random: Random::from_seed(seed),
+            keys: Random::from_seed(seed),
             tasks: Tasks::new(),
         }
     }
 
-    /// The network's randomness; nodes on it fork theirs from here.
-    pub(crate) fn random(&self) -> &Random {
-        &self.random
+    /// What the keys of nodes are drawn from, in the order in which they are built.
+    pub(crate) fn keys(&self) -> &Random {
+        &self.keys
+    }
+
+    /// The randomness of a node that is about to start: its own, so that what it draws depends on
+    /// nothing that others do. Each start of it has another one.
+    pub(crate) fn node_random(&self, id: PeerId) -> Random {
+        let start = count(&mut self.lock().starts, id);
+        Random::from_seed(self.seed_of(b"node", id, id).wrapping_add(start))
+    }
+
+    /// What the two ends of a new connection have in common and nobody else knows.
+    pub(super) fn binding(&self, near: PeerId, far: PeerId) -> [u8; 32] {
+        let dial = count(&mut self.lock().dials, (near, far));
+        Random::from_seed(self.seed_of(b"binding", near, far).wrapping_add(dial)).bytes()
     }
 
     /// What a node has sent so far, in all of its runs.
@@ -208,6 +225,13 @@ impl SimNet {
     pub(super) fn lock(&self) -> MutexGuard<'_, World> {
         self.world.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Counts one more, and says how many there were before.
+fn count<K: Ord>(counts: &mut BTreeMap<K, u64>, key: K) -> u64 {
+    let count = counts.entry(key).or_default();
+    *count += 1;
+    *count - 1
 }
 
 impl fmt::Debug for SimNet {

@@ -1,19 +1,23 @@
 //! Lies about who is there.
 
+use std::time::Duration;
+
 use anyhow::ensure;
-use iroh::{EndpointAddr, SecretKey, endpoint::SendStream};
+use iroh::{EndpointAddr, SecretKey};
 use mosaik::UniqueId;
-use tokio::time::timeout_at;
+use tokio::time::{timeout, timeout_at};
 
 use super::{Aim, garbage};
 use crate::hostile::{
-    peer::{Attacker, hear, noise, say},
+    peer::{Attacker, Session, hear, noise, say},
     wire::{
         self, Beat, Bodies, Body, Departure, Hello, Item, Offer, Page, RawEntry, Summary, Verdict,
     },
 };
 
 const HOUR: u64 = 3_600_000_000;
+/// How long one sync may take.
+const SYNC_LIMIT: Duration = Duration::from_secs(1);
 
 /// An entry of an identity that was made up for it.
 fn phantom(attacker: &Attacker, tags: usize) -> (SecretKey, RawEntry) {
@@ -86,7 +90,7 @@ pub(super) async fn bodies_garbage(aim: &Aim) -> u64 {
     aim.again(async |number| {
         let conn = attacker.dial(wire::CONTROL).await?;
         let (mut send, mut recv) = conn.open_bi().await?;
-        say(&mut send, &Hello::Opening(attacker.opening(&conn)?, None)).await?;
+        say(&mut send, &Hello::Opening(attacker.opening(&conn, wire::DIALLER)?, None)).await?;
         let Hello::Opening(_, verdict) = hear(&mut recv).await? else { return Ok(()) };
         let ours = verdict.is_none().then_some(Verdict::Keep);
         let offer = match number % 6 {
@@ -118,29 +122,68 @@ pub(super) async fn bodies_garbage(aim: &Aim) -> u64 {
     .await
 }
 
-/// Ends the summary's turn at once, reads what the node wants, then goes on to the last turn.
-async fn begin_sync(attacker: &Attacker) -> anyhow::Result<(super::super::Session, SendStream)> {
-    let session = attacker.enter().await?;
+/// A sync in which these pages follow the summary, which is empty; until the node ends it.
+async fn sync(session: &Session, pages: &[Vec<u8>]) -> anyhow::Result<()> {
     let (mut send, mut recv) = session.open(wire::SYNC).await?;
     say(&mut send, &Page::End).await?;
-    // What comes back is read, so that the exchange goes on.
-    tokio::spawn(async move {
-        let mut sink = vec![0; 64 * 1024];
-        while let Ok(Some(_)) = recv.read(&mut sink).await {}
-    });
-    Ok((session, send))
+    for page in pages {
+        // The node may have had enough.
+        if send.write_all(page).await.is_err() {
+            break;
+        }
+    }
+    let _ = send.finish();
+    let _ = timeout(SYNC_LIMIT, recv.read_to_end(1 << 20)).await;
+    Ok(())
 }
 
+fn page(page: &Page) -> Vec<u8> {
+    wire::framed(&wire::encode(page))
+}
+
+/// One lie in each sync, behind what is true: a sync ends at its first forgery.
 pub(super) async fn sync_lies(aim: &Aim) -> u64 {
     let Ok(attacker) = aim.attacker().await else { return 0 };
     let replayed = Item::Entry(attacker.entry(1));
     let mut told = 0;
     aim.again(async |_| {
-        let (_session, mut send) = begin_sync(&attacker).await?;
-        for page in 0..500 {
-            let lies: Vec<_> = (0..50).map(|number| lie(&attacker, page + number)).collect();
-            say(&mut send, &wire::items(lies.iter().chain([&replayed]))).await?;
-            told += 51;
+        let session = attacker.enter().await?;
+        for number in 0..500 {
+            let items = [Item::Entry(attacker.entry(0)), lie(&attacker, number)];
+            let items = wire::items(items.iter().chain([&replayed]));
+            sync(&session, &[page(&items), page(&Page::End)]).await?;
+            told += 1;
+        }
+        Ok(())
+    })
+    .await;
+    told
+}
+
+/// The first turn is right; the pages of the later ones are noise, or do not belong there.
+pub(super) async fn sync_turns(aim: &Aim) -> u64 {
+    let Ok(attacker) = aim.attacker().await else { return 0 };
+    let unknown = SecretKey::generate().public();
+    let mut told = 0;
+    aim.again(async |_| {
+        let session = attacker.enter().await?;
+        for number in 0..500 {
+            let wants = Page::Wants(vec![(unknown, None); 1000]);
+            let summary = Page::Summary(vec![Summary {
+                peer: unknown,
+                version: attacker.version(),
+                beat: wire::now(),
+                departed: false,
+            }]);
+            let pages = match number % 5 {
+                0 => vec![garbage(number / 5)],
+                1 => vec![page(&wants); 100],
+                2 => vec![page(&summary), page(&Page::End), page(&Page::End)],
+                3 => vec![page(&Page::Items(vec![noise(100).into(); 500]))],
+                _ => vec![page(&Page::End), garbage(number / 5)],
+            };
+            sync(&session, &pages).await?;
+            told += 1;
         }
         Ok(())
     })
@@ -152,8 +195,19 @@ pub(super) async fn sync_flood(aim: &Aim) -> u64 {
     let Ok(attacker) = aim.attacker().await else { return 0 };
     let mut told = 0;
     aim.again(async |_| {
-        let (_session, mut send) = begin_sync(&attacker).await?;
+        let session = attacker.enter().await?;
+        let (mut send, mut recv) = session.open(wire::SYNC).await?;
+        say(&mut send, &Page::End).await?;
+        // What comes back is read, so that the exchange goes on.
+        tokio::spawn(async move {
+            let mut sink = vec![0; 64 * 1024];
+            while let Ok(Some(_)) = recv.read(&mut sink).await {}
+        });
         for _ in 0..1000 {
+            // Making so much takes long, and the node may never make it wait.
+            if aim.is_over() {
+                break;
+            }
             // Close to the largest entry.
             let large = Item::Entry(phantom(&attacker, 7000).1);
             say(&mut send, &wire::items([&large])).await?;
@@ -205,6 +259,9 @@ pub(super) async fn gossip_lies(aim: &Aim) -> u64 {
         let session = attacker.enter().await?;
         let (mut send, _recv) = session.open(wire::GOSSIP).await?;
         for number in 0..20_000 {
+            if aim.is_over() {
+                break;
+            }
             let content = wire::encode(&lie(&attacker, number));
             let frame = match number % 7 {
                 0 => replayed.clone(),
@@ -231,6 +288,9 @@ pub(super) async fn gossip_flood(aim: &Aim) -> u64 {
         let session = attacker.enter().await?;
         let (mut send, _recv) = session.open(wire::GOSSIP).await?;
         for number in 0..20_000 {
+            if aim.is_over() {
+                break;
+            }
             let frame = if number % 4 == 0 {
                 let ids: Vec<[u8; 32]> = (0..100).map(|_| *UniqueId::random().as_bytes()).collect();
                 wire::offers(topic, &ids)

@@ -8,8 +8,8 @@ use tokio::time::{sleep, timeout_at};
 
 use super::{Aim, garbage, stream_id};
 use crate::hostile::{
-    peer::{Attacker, hear, noise, say},
-    wire::{self, Answer, Asked, Subscribe},
+    peer::{Attacker, Session, hear, noise, say},
+    wire::{self, Answer, Asked, Subscribe, Word},
 };
 
 /// What a stream of data begins with, for a slot.
@@ -57,6 +57,30 @@ async fn streams_for_nobody(aim: &Aim, attacker: &Attacker) -> anyhow::Result<()
     Ok(())
 }
 
+/// The node's streams: one whose producer waits, and its twin that drops what is not read.
+const STREAMS: [&str; 2] = ["open-out", "twin"];
+
+/// Subscribes to one of the node's streams from what it retains, so that the producer waits.
+async fn subscribe(
+    aim: &Aim,
+    session: &Session,
+    slot: u64,
+) -> anyhow::Result<(SendStream, RecvStream)> {
+    let (mut send, mut recv) = session.open(wire::SUBSCRIBE).await?;
+    let subscribe = Subscribe {
+        version: 1,
+        stream: stream_id(STREAMS[usize::try_from(slot)? % STREAMS.len()]),
+        fingerprint: None,
+        slot,
+        consumer: slot,
+        from: 0,
+        group: None,
+    };
+    say(&mut send, &subscribe).await?;
+    let _: Answer = timeout_at(aim.until, hear(&mut recv)).await??;
+    Ok((send, recv))
+}
+
 pub(super) async fn never_reads(aim: &Aim) -> u64 {
     let Ok(attacker) = aim.attacker().await else { return 0 };
     let mut subscribed = 0;
@@ -65,20 +89,7 @@ pub(super) async fn never_reads(aim: &Aim) -> u64 {
         let _bulk = attacker.bulk(&mut session).await?;
         let mut held = Vec::new();
         for slot in 0..20 {
-            let (mut send, mut recv) = session.open(wire::SUBSCRIBE).await?;
-            let stream = stream_id("open-out");
-            let subscribe = Subscribe {
-                version: 1,
-                stream,
-                fingerprint: None,
-                slot,
-                consumer: slot,
-                from: 2,
-                group: None,
-            };
-            say(&mut send, &subscribe).await?;
-            let _: Answer = timeout_at(aim.until, hear(&mut recv)).await??;
-            held.push((send, recv));
+            held.push(subscribe(aim, &session, slot).await?);
             subscribed += 1;
         }
         sleep(Duration::from_secs(2)).await;
@@ -86,6 +97,57 @@ pub(super) async fn never_reads(aim: &Aim) -> u64 {
     })
     .await;
     subscribed
+}
+
+/// Takes all that comes, as fast as it can, and never says so.
+pub(super) async fn never_acknowledges(aim: &Aim) -> u64 {
+    let Ok(attacker) = aim.attacker().await else { return 0 };
+    let mut read = 0;
+    aim.again(async |_| {
+        let mut session = attacker.enter().await?;
+        let bulk = attacker.bulk(&mut session).await?;
+        let mut held = Vec::new();
+        for slot in 0..20 {
+            held.push(subscribe(aim, &session, slot).await?);
+            read += 1;
+        }
+        let readers = async {
+            while let Ok(mut recv) = bulk.accept_uni().await {
+                tokio::spawn(async move {
+                    let mut sink = vec![0; 64 * 1024];
+                    while let Ok(Some(_)) = recv.read(&mut sink).await {}
+                });
+            }
+        };
+        let _ = timeout_at(aim.until, readers).await;
+        Ok(())
+    })
+    .await;
+    read
+}
+
+/// Subscribers that talk nonsense from then on.
+pub(super) async fn word_garbage(aim: &Aim) -> u64 {
+    let Ok(attacker) = aim.attacker().await else { return 0 };
+    let mut said = 0;
+    aim.again(async |_| {
+        let mut session = attacker.enter().await?;
+        let _bulk = attacker.bulk(&mut session).await?;
+        for slot in 0..100 {
+            let (mut send, _recv) = subscribe(aim, &session, slot).await?;
+            for _ in 0..20 {
+                // Of a later version, as it were.
+                send.write_all(&wire::framed(&[9; 30])).await?;
+            }
+            say(&mut send, &Word::Taken(u64::MAX)).await?;
+            let _ = send.write_all(&garbage(slot)).await;
+            let _ = send.finish();
+            said += 22;
+        }
+        Ok(())
+    })
+    .await;
+    said
 }
 
 /// Says that it produces two streams; to whoever subscribes it sends what it should not.
@@ -144,11 +206,16 @@ async fn lie_to(
                 sent += numbers.len() as u64;
             }
         }
-        // The longest frame that is allowed, of which only the beginning ever comes.
+        // The longest frame that is allowed, of which the last byte never comes.
         1 => {
-            let frame = [wire::length(16 * 1024 * 1024), noise(100_000)].concat();
-            data.write_all(&frame).await?;
-            sleep(Duration::from_secs(3)).await;
+            data.write_all(&wire::length(16 * 1024 * 1024)).await?;
+            let part = noise(256 * 1024);
+            for number in 1..=64 {
+                let part = if number < 64 { &part[..] } else { &part[1..] };
+                timeout_at(aim.until, data.write_all(part)).await??;
+                sent += part.len() as u64;
+            }
+            timeout_at(aim.until, data.stopped()).await??;
         }
         // A frame that is longer than allowed; then datums that are none.
         2 => data.write_all(&wire::length(1 << 40)).await?,
