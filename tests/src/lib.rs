@@ -14,7 +14,10 @@ use std::{
 use mosaik::network::NetworkBuilder;
 use mosaik::{Network, UniqueId};
 use tokio::time::{Instant, sleep, timeout};
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::{
+    EnvFilter,
+    fmt::{format::Writer, time::FormatTime},
+};
 
 pub mod campaign;
 pub mod converge;
@@ -91,8 +94,18 @@ pub fn trace() {
             other => other,
         };
         let filter = EnvFilter::new(format!("warn,mosaik={level}"));
-        tracing_subscriber::fmt().with_env_filter(filter).with_test_writer().init();
+        let lines = tracing_subscriber::fmt().with_timer(TestTime(Instant::now()));
+        lines.with_env_filter(filter).with_test_writer().init();
     });
+}
+
+/// Seconds since the first trace, by the clock of the test: a simulation's is virtual.
+struct TestTime(Instant);
+
+impl FormatTime for TestTime {
+    fn format_time(&self, writer: &mut Writer<'_>) -> std::fmt::Result {
+        write!(writer, "{:9.3}", self.0.elapsed().as_secs_f64())
+    }
 }
 
 /// The name of a network that no other test uses.

@@ -135,7 +135,7 @@ metrics! {
     PEERS_DEPARTED: Counter "mosaik.discovery.peers.departed" Count Network
         "Nodes that left the catalog: they said goodbye or fell silent";
     DISCOVERY_REFUSALS: Counter "mosaik.discovery.refusals" Count Reason
-        "Records, frames and files from elsewhere that were not believed; `stale` is normal";
+        "Records, frames, exchanges and files from elsewhere that were not believed or broke the rules; `stale` is normal";
 
     SUBSCRIPTIONS_ACCEPTED: Counter "mosaik.streams.connections.accepted" Count Network
         "Subscriptions that this node's producers accepted";

@@ -73,12 +73,13 @@ struct Sampled {
     source: Arc<dyn Metered>,
     /// Sampled as long as the node lives, whoever else holds it.
     is_permanent: bool,
-    published: HashMap<Series, Published>,
+    /// In the order in which the source gives its values: that seldom changes.
+    published: Vec<Published>,
 }
 
+/// There are several for each subscription: keys are made when they are needed.
 struct Published {
-    key: Key,
-    kind: Kind,
+    series: Series,
     value: u64,
     round: u64,
 }
@@ -87,13 +88,14 @@ impl Sampler {
     /// A sampler that has no sources yet.
     pub(crate) fn new(network: &NetworkId) -> (Self, Meters) {
         let (sender, added) = mpsc::unbounded_channel();
-        let labels = vec![Label::new("network", network_label(network))];
+        let network = Arc::<str>::from(network_label(network));
+        let labels = vec![Label::new("network", SharedString::from_shared(network))];
         (Self { labels, added, sampled: Vec::new(), rounds: 0 }, Meters(sender))
     }
 
     /// Adds a source for as long as the node lives.
     pub(crate) fn add(&mut self, source: Arc<dyn Metered>) {
-        self.sampled.push(Sampled { source, is_permanent: true, published: HashMap::new() });
+        self.sampled.push(Sampled { source, is_permanent: true, published: Vec::new() });
     }
 
     /// Publishes until it is dropped; then once more.
@@ -117,7 +119,7 @@ impl Sampler {
         #[cfg(feature = "prometheus")]
         super::prometheus::tidy();
         while let Ok(source) = self.added.try_recv() {
-            self.sampled.push(Sampled { source, is_permanent: false, published: HashMap::new() });
+            self.sampled.push(Sampled { source, is_permanent: false, published: Vec::new() });
         }
         let (labels, round) = (&self.labels, self.rounds);
         self.sampled.retain_mut(|sampled| {
@@ -125,7 +127,7 @@ impl Sampler {
             let ended = !sampled.is_permanent && Arc::strong_count(&sampled.source) == 1;
             sampled.publish(labels, round, whole);
             if ended {
-                sampled.retire(|_| true);
+                sampled.retire(labels, |_| true);
             }
             !ended
         });
@@ -135,7 +137,8 @@ impl Sampler {
 impl Drop for Sampler {
     fn drop(&mut self) {
         self.round();
-        self.sampled.iter_mut().for_each(|sampled| sampled.retire(|_| true));
+        let labels = &self.labels;
+        self.sampled.iter_mut().for_each(|sampled| sampled.retire(labels, |_| true));
     }
 }
 
@@ -149,60 +152,66 @@ impl Sampled {
     fn publish(&mut self, labels: &[Label], round: u64, whole: bool) {
         let mut sample = Sample::default();
         self.source.sample(&mut sample);
-        for (series, value) in sample.values {
-            let (published, is_new) = match self.published.get_mut(&series) {
-                Some(published) => (published, false),
-                None => {
-                    let (key, kind) = (key(labels, &series), series.metric.kind);
-                    let new = Published { key, kind, value: 0, round };
-                    (self.published.entry(series).or_insert(new), true)
-                }
+        let more = sample.values.len().saturating_sub(self.published.len());
+        self.published.reserve_exact(more);
+        for (at, (series, value)) in sample.values.into_iter().enumerate() {
+            let is_same = |published: &Published| published.series == series;
+            let known = match self.published.get(at) {
+                Some(published) if is_same(published) => Some(at),
+                _ => self.published.iter().position(is_same),
             };
+            let is_new = known.is_none();
+            let at = known.unwrap_or(self.published.len());
+            if is_new {
+                self.published.push(Published { series, value: 0, round });
+            }
+            let published = &mut self.published[at];
             published.round = round;
             if whole || is_new || published.value != value {
-                published.publish(value, is_new);
+                published.publish(labels, value, is_new);
             }
         }
-        self.retire(|published| published.round != round);
+        self.retire(labels, |published| published.round != round);
     }
 
     /// Takes back what was published of some series: their gauges. Counters stay as they are.
-    fn retire(&mut self, is_gone: impl Fn(&Published) -> bool) {
-        for (_, gone) in self.published.extract_if(|_, published| is_gone(published)) {
-            if gone.kind == Kind::Gauge {
-                take_from_total(&gone);
+    fn retire(&mut self, labels: &[Label], is_gone: impl Fn(&Published) -> bool) {
+        for gone in self.published.extract_if(.., |published| is_gone(published)) {
+            if gone.series.metric.kind == Kind::Gauge {
+                take_from_total(&key(labels, &gone.series), gone.value);
             }
         }
     }
 }
 
 impl Published {
-    fn publish(&mut self, value: u64, is_new: bool) {
-        match self.kind {
+    fn publish(&mut self, labels: &[Label], value: u64, is_new: bool) {
+        let key = key(labels, &self.series);
+        match self.series.metric.kind {
             Kind::Counter => {
                 let more = value.saturating_sub(self.value);
-                to_recorders(&|to| to.register_counter(&self.key, &METADATA).increment(more));
+                to_recorders(&|to| to.register_counter(&key, &METADATA).increment(more));
             }
             Kind::Gauge => {
                 let mut gauges = GAUGES.lock().unwrap_or_else(PoisonError::into_inner);
-                let total = gauges.entry(self.key.clone()).or_default();
+                let total = gauges.entry(key.clone()).or_default();
                 total.sources += usize::from(is_new);
                 total.value = total.value.saturating_sub(self.value) + value;
-                set_gauge(&self.key, total.value);
+                set_gauge(&key, total.value);
             }
         }
         self.value = value;
     }
 }
 
-fn take_from_total(gone: &Published) {
+fn take_from_total(key: &Key, value: u64) {
     let mut gauges = GAUGES.lock().unwrap_or_else(PoisonError::into_inner);
-    let Some(total) = gauges.get_mut(&gone.key) else { return };
+    let Some(total) = gauges.get_mut(key) else { return };
     total.sources -= 1;
-    total.value = total.value.saturating_sub(gone.value);
-    set_gauge(&gone.key, total.value);
+    total.value = total.value.saturating_sub(value);
+    set_gauge(key, total.value);
     if total.sources == 0 {
-        gauges.remove(&gone.key);
+        gauges.remove(key);
     }
 }
 

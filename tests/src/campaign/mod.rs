@@ -15,17 +15,34 @@ use std::{
     sync::{
         Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
+        mpsc,
     },
     thread,
+    time::Duration,
 };
 
 use mosaik::testing::simulate;
 
 pub use self::{plan::Plan, run::Outcome};
 
+/// So much real time a run gets. It takes less than a second; but virtual time stands still while
+/// tasks wake each other without end.
+const LIMIT: Duration = Duration::from_secs(120);
+
 /// Runs one seed.
 #[must_use]
 pub fn run_seed(seed: u64) -> Outcome {
+    let (sender, receiver) = mpsc::channel();
+    thread::spawn(move || sender.send(play(seed)));
+    receiver.recv_timeout(LIMIT).unwrap_or_else(|_| {
+        // The thread is left to itself: nothing stops one that spins.
+        let finding =
+            format!("no end after {LIMIT:?} of real time: something goes round in circles");
+        Outcome { findings: vec![finding], ..Outcome::default() }
+    })
+}
+
+fn play(seed: u64) -> Outcome {
     let plan = Plan::new(seed);
     let (outcome, panics) =
         panics::recorded(|| simulate(seed, |simulation| run::run(simulation, seed, plan)));

@@ -14,6 +14,9 @@ const STALL_TIMEOUT: Duration = Duration::from_secs(30);
 /// between: neither end had noticed yet, or the redial fell into the second.
 const RESPITE: Duration = Duration::from_secs(5);
 
+/// Where packets are lost or late it takes several attempts, and so much longer, to come back.
+const LABORIOUS: Duration = RESPITE;
+
 /// From a node to a node.
 type Way = (usize, usize);
 
@@ -22,6 +25,7 @@ type Way = (usize, usize);
 pub struct Outages {
     cuts: Spells,
     slow: Spells,
+    poor: Spells,
 }
 
 impl Outages {
@@ -52,13 +56,23 @@ impl Outages {
             Some(_) => self.slow.begin(way, at),
             None => self.slow.end(way, at),
         }
+        match quality.loss > 0.0 || quality.latency.is_some() {
+            true => self.poor.begin(way, at),
+            false => self.poor.end(way, at),
+        }
     }
 
     /// Whether the two were kept apart in this time for so long that the producer need not have
     /// held the consumer's place any more.
     pub fn excuse(&self, one: usize, other: usize, from: Duration, to: Duration) -> bool {
-        self.cuts.longest((one, other), from, to) >= RESUME_WINDOW
-            || self.slow.longest((one, other), from, to) >= STALL_TIMEOUT
+        let between = (one, other);
+        let kept_apart = |(begun, ended): (Duration, Duration)| {
+            let laborious = self.poor.touching(between, ended, ended).next().is_some();
+            ended - begun + if laborious { LABORIOUS } else { Duration::ZERO } >= RESUME_WINDOW
+        };
+        let slow = |(begun, ended): (Duration, Duration)| ended - begun >= STALL_TIMEOUT;
+        self.cuts.touching(between, from, to).any(kept_apart)
+            || self.slow.touching(between, from, to).any(slow)
     }
 }
 
@@ -83,11 +97,16 @@ impl Spells {
         self.past.extend(open.into_iter().map(|(way, begun)| (way, begun, at)));
     }
 
-    /// The longest spell between two nodes, whichever way, that touches this time.
-    fn longest(&self, (one, other): Way, from: Duration, to: Duration) -> Duration {
+    /// The spells between two nodes, whichever way, that touch this time.
+    fn touching(
+        &self,
+        (one, other): Way,
+        from: Duration,
+        to: Duration,
+    ) -> impl Iterator<Item = (Duration, Duration)> {
         let between = |way: &Way| [(one, other), (other, one)].contains(way);
         let past = self.past.iter().filter(|(way, ..)| between(way));
-        let open = self.open.iter().filter(|(way, _)| between(way));
+        let open = self.open.iter().filter(|(way, begun)| between(way) && **begun <= to);
         let mut spells: Vec<_> = past.map(|(_, begun, ended)| (*begun, *ended)).collect();
         spells.extend(open.map(|(_, begun)| (*begun, to)));
         spells.sort_unstable();
@@ -98,8 +117,7 @@ impl Spells {
                 _ => joined.push((begun, ended)),
             }
         }
-        let touching = joined.into_iter().filter(|(begun, ended)| *begun <= to && *ended >= from);
-        touching.map(|(begun, ended)| ended.saturating_sub(begun)).max().unwrap_or_default()
+        joined.into_iter().filter(move |(begun, ended)| *begun <= to && *ended >= from)
     }
 }
 
@@ -163,5 +181,21 @@ mod tests {
         let latency = LinkQuality::default().with_latency(secs(1));
         let outages = after(&[(0, Fault::Link { from: 0, to: 1, quality: latency })]);
         assert!(!outages.excuse(0, 1, secs(0), secs(90)), "late is not lost");
+    }
+
+    #[test]
+    fn a_cut_excuses_earlier_where_coming_back_takes_several_attempts() {
+        let lossy = LinkQuality::default().with_loss(0.2);
+        let cut = |secs: u64| {
+            let (from, to) = (0, 1);
+            let cut = [(10, Fault::Cut { from, to }), (10 + secs, Fault::Mend { from, to })];
+            [vec![(5, Fault::Links(lossy.clone()))], cut.into()].concat()
+        };
+        assert!(after(&cut(6)).excuse(0, 1, secs(9), secs(25)));
+        assert!(!after(&cut(4)).excuse(0, 1, secs(9), secs(25)));
+        let mut mended = cut(6);
+        mended.insert(2, (12, Fault::Links(LinkQuality::default())));
+        assert!(!after(&mended).excuse(0, 1, secs(9), secs(25)));
+        assert!(!after(&cut(6)[..1]).excuse(0, 1, secs(9), secs(25)), "not by itself");
     }
 }

@@ -94,8 +94,9 @@ impl Sending {
         true
     }
 
-    /// Gives the subscriber its next batch; `last`: nothing follows. True if members of its group
-    /// have something to send now as well.
+    /// Gives the subscriber its next batch; `last`: nothing follows. True if it took something for
+    /// members of its group that have to send it now. Not for what they had before: two that are
+    /// done would wake each other for ever, as long as a third cannot send.
     pub(super) fn next_batch(
         &mut self,
         id: CursorId,
@@ -105,8 +106,8 @@ impl Sending {
         let Some((ring, cursor, group)) = self.group(id) else {
             return (self.ring.next_batch(id, last, batch), false);
         };
-        pull(ring, cursor, group);
-        (group.next_batch(id, batch), group.others_have_more(id))
+        let pulled = pull(ring, cursor, group);
+        (group.next_batch(id, batch), pulled && group.others_have_more(id))
     }
 
     /// Whether there is anything that the subscriber should be sent, or take for its group.
@@ -155,14 +156,18 @@ impl Sending {
     }
 }
 
-fn pull(ring: &mut Ring, cursor: CursorId, group: &mut Group) {
+/// Takes what the members have room for. True if there was something.
+fn pull(ring: &mut Ring, cursor: CursorId, group: &mut Group) -> bool {
     let room = group.room();
-    if room.frames > 0 {
-        let (frames, skipped) = ring.pull(cursor, room);
-        if !frames.is_empty() || skipped > 0 {
-            group.add(frames, skipped);
-        }
+    if room.frames == 0 {
+        return false;
     }
+    let (frames, skipped) = ring.pull(cursor, room);
+    let pulled = !frames.is_empty();
+    if pulled || skipped > 0 {
+        group.add(frames, skipped);
+    }
+    pulled
 }
 
 #[cfg(test)]
@@ -196,6 +201,22 @@ mod tests {
         assert!(!sending.hold(ids[1]));
         assert!(!sending.is_written(4));
         assert!(sending.hold(ids[0]) && sending.is_written(4));
+    }
+
+    #[test]
+    fn members_do_not_wake_each_other_over_a_third_that_cannot_send() {
+        let mut sending = sending(OnLag::Block);
+        let group = Some(UniqueId::from("a group"));
+        let ids = [0; 3].map(|_| sending.join(Start::Retained, group).0);
+        (0..3).for_each(|body| sending.ring.push(&[body]));
+        let mut next = |id| {
+            let (taken, others) = sending.next_batch(id, false, &mut Vec::new());
+            (taken.frames, others)
+        };
+        assert_eq!(next(ids[0]), (1, true), "it takes for all three");
+        assert_eq!(next(ids[1]), (1, false), "the third has been told");
+        assert_eq!(next(ids[0]), (0, false));
+        assert_eq!(next(ids[2]), (1, false));
     }
 
     #[test]
