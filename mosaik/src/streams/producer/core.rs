@@ -291,6 +291,10 @@ impl Core {
             state.gate_open = true;
             self.ready.store(true, Ordering::Release);
             cx.waker().wake_by_ref();
+            // Those who wait at the gate are woken when it opens, whoever opens it.
+            let senders = state.waiting.take();
+            drop(state);
+            senders.wake();
             return Poll::Pending;
         }
         state.waiting.register(self.key(key), cx.waker());

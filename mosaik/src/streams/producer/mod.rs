@@ -6,26 +6,21 @@ mod core;
 mod error;
 mod group;
 mod groups;
+mod member;
 mod outlet;
 mod place;
 mod ring;
+mod sink;
 mod slow;
 mod stall;
 mod subscriber;
 mod undelivered;
 mod worker;
 
-use std::{
-    cell::Cell,
-    fmt,
-    pin::Pin,
-    sync::Arc,
-    task::{Context, Poll, ready},
-    time::Duration,
-};
+use std::{cell::Cell, fmt, sync::Arc, time::Duration};
 
 use bytes::BytesMut;
-use futures::{Sink, future::poll_fn};
+use futures::future::poll_fn;
 use tokio::{
     sync::mpsc,
     time::{Instant, timeout_at},
@@ -78,7 +73,7 @@ thread_local! {
 /// slowest consumer is `with_buffer_size` datums behind. Nothing is lost between the producer and
 /// a consumer that stays subscribed. A cycle of nodes that each wait for the next can block itself.
 ///
-/// # As a [`Sink`]
+/// # As a [`Sink`](futures::Sink)
 /// `feed` gathers datums, `flush` waits until they have been handed to the transport for every
 /// consumer that the producer waits for, and so does `close`. What is gathered for a consumer that
 /// has not confirmed the last 128 writes, less than 16 KiB, is not waited for. [`Producer::send`]
@@ -329,25 +324,6 @@ impl<D> Producer<D> {
         }
         Ok(out)
     }
-
-    /// Passes on what the sink took before the producer went offline.
-    fn poll_parked(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), SendError<D>>> {
-        while let Some(frame) = &mut self.parked {
-            match self.handle.core.push(frame, Room::Nobody, Then::Gather) {
-                Ok(()) => {
-                    self.parked = None;
-                    self.flushing = None;
-                }
-                Err(Rejected::Closed) => return Poll::Ready(Err(SendError::Closed(None))),
-                Err(Rejected::Offline | Rejected::Full) => {
-                    if ready!(self.handle.core.poll_ready(&mut self.key, cx)).is_err() {
-                        return Poll::Ready(Err(SendError::Closed(None)));
-                    }
-                }
-            }
-        }
-        Poll::Ready(Ok(()))
-    }
 }
 
 /// Where one `send` waits.
@@ -374,55 +350,6 @@ impl Unfit {
             Self::Encoding(error) => SendError::Encoding(datum, error),
             Self::TooLarge(bytes) => SendError::TooLarge { datum, bytes, limit: MAX_DATUM_BYTES },
         }
-    }
-}
-
-impl<D> Sink<D> for Producer<D> {
-    type Error = SendError<D>;
-
-    fn poll_ready(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
-        if self.closed {
-            return Poll::Ready(Err(SendError::Closed(None)));
-        }
-        ready!(self.poll_parked(cx))?;
-        let this = &mut *self;
-        this.handle.core.poll_ready(&mut this.key, cx).map_err(|_| SendError::Closed(None))
-    }
-
-    fn start_send(mut self: Pin<&mut Self>, datum: D) -> Result<(), Self::Error> {
-        if self.closed {
-            return Err(SendError::Closed(Some(datum)));
-        }
-        // A flush that was given up did not know of this one.
-        self.flushing = None;
-        let core = &self.handle.core;
-        let sent = self.with_encoded(&datum, |frame| {
-            core.push(frame, Room::Nobody, Then::Gather)
-                .map_err(|rejected| (rejected, frame.split()))
-        });
-        match sent {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err((Rejected::Closed, _))) => Err(SendError::Closed(Some(datum))),
-            // It was online when this was promised: the datum goes out when it is again.
-            Ok(Err((Rejected::Offline | Rejected::Full, frame))) => {
-                self.parked = Some(frame);
-                Ok(())
-            }
-            Err(unfit) => Err(unfit.with(datum)),
-        }
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
-        let this = &mut *self;
-        ready!(this.poll_parked(cx))?;
-        let written = ready!(this.handle.core.poll_written(&mut this.flushing, &mut this.key, cx));
-        Poll::Ready(if written { Ok(()) } else { Err(SendError::Closed(None)) })
-    }
-
-    fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
-        ready!(self.as_mut().poll_flush(cx))?;
-        self.closed = true;
-        Poll::Ready(Ok(()))
     }
 }
 

@@ -159,7 +159,13 @@ impl Outlet {
                 Progress::Drained if to_the_end && core.is_drained(self.cursor) => {
                     return Poll::Ready(Ok(()));
                 }
-                Progress::Drained if self.fall_idle(core) => return Poll::Pending,
+                Progress::Drained if self.fall_idle(core) => {
+                    // What others of a group did meanwhile has woken nobody.
+                    if to_the_end && core.is_drained(self.cursor) {
+                        return Poll::Ready(Ok(()));
+                    }
+                    return Poll::Pending;
+                }
                 Progress::Drained => {}
             }
         }

@@ -20,16 +20,31 @@ use crate::{
     transport::{CloseReason, SendStream},
 };
 
-/// What the subscribers' tasks ask of the worker.
+/// What the subscribers' tasks ask of the worker. The long ones are boxed: each producer's queue
+/// keeps room for dozens.
 #[derive(Debug)]
 pub(super) enum Request {
     /// A peer wants to subscribe.
-    Join { peer: PeerInfo, request: Subscribe, reply: oneshot::Sender<Result<Place, Denied>> },
+    Join(Box<Join>),
     /// The way for the data is open: from now on the subscriber gets everything.
-    Attach { place: u64, stream: SendStream, reply: oneshot::Sender<Attached> },
+    Attach(Box<Attach>),
     /// The place is free again. If the connection broke, the consumer may come back; if it was too
     /// slow, nobody waits for it then.
     Leave { place: u64, broken: bool, too_slow: bool },
+}
+
+#[derive(Debug)]
+pub(super) struct Join {
+    pub(super) peer: PeerInfo,
+    pub(super) request: Subscribe,
+    pub(super) reply: oneshot::Sender<Result<Place, Denied>>,
+}
+
+#[derive(Debug)]
+pub(super) struct Attach {
+    pub(super) place: u64,
+    pub(super) stream: SendStream,
+    pub(super) reply: oneshot::Sender<Attached>,
 }
 
 /// A subscriber's way for its data, and the first frame on it.

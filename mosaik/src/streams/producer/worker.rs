@@ -3,27 +3,27 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use tokio::{
-    sync::{mpsc, oneshot, watch},
+    sync::{mpsc, oneshot},
     time::{Instant, sleep_until},
 };
 
 use super::{
-    OnLag, ProducerConfig, after,
+    OnLag, after,
     core::Core,
+    member::Member,
     outlet::Outlet,
-    place::{Attached, Denied, Held, Kept, Key, Place, Request},
+    place::{Attach, Attached, Denied, Held, Join, Kept, Key, Place, Request},
     ring::Start,
     slow::Slow,
 };
 use crate::{
     discovery::{Discovery, PeerInfo},
-    id::{PeerId, UniqueId},
+    id::PeerId,
     streams::{
         eligible,
         protocol::{From, Subscribe},
         status::{Channel, ChannelInfo, State, Stats},
     },
-    ticket::Expiration,
     transport::{CloseReason, SendStream},
 };
 
@@ -34,31 +34,6 @@ const MAX_PLACES: usize = 64;
 
 #[cfg(test)]
 mod tests;
-
-#[derive(Debug)]
-struct Member {
-    key: Key,
-    start: Start,
-    group: Option<UniqueId>,
-    channel: Arc<Channel>,
-    info: ChannelInfo,
-    peer: PeerInfo,
-    /// When its tickets are to be judged again.
-    until: Expiration,
-    state: watch::Sender<State>,
-    end: Option<oneshot::Sender<CloseReason>>,
-    outlet: Option<Arc<Outlet>>,
-    /// It came as one for which nobody waits.
-    suspect: bool,
-}
-
-impl Member {
-    /// Whether it came as one for which nobody waits, and is waited for now.
-    fn has_caught_up(&self, core: &Core) -> bool {
-        let cursor = self.outlet.as_ref().map(|outlet| outlet.cursor());
-        self.suspect && cursor.is_some_and(|cursor| core.is_awaited(cursor))
-    }
-}
 
 #[derive(Debug)]
 struct Waiting {
@@ -72,7 +47,8 @@ pub(in crate::streams) struct Worker {
     pub(super) requests: mpsc::UnboundedReceiver<Request>,
     discovery: Discovery,
     local: PeerId,
-    members: BTreeMap<u64, Member>,
+    /// Boxed, since most producers have few and a map's node has room for many.
+    members: BTreeMap<u64, Box<Member>>,
     held: Vec<Held>,
     waiting: Vec<Waiting>,
     slow: Slow,
@@ -134,11 +110,13 @@ impl Worker {
 
     fn handle(&mut self, request: Request) {
         match request {
-            Request::Join { peer, request, reply } => {
+            Request::Join(join) => {
+                let Join { peer, request, reply } = *join;
                 // A task that does not want the answer any more gives its place back by itself.
                 let _ = reply.send(self.join(peer, request));
             }
-            Request::Attach { place, stream, reply } => {
+            Request::Attach(attach) => {
+                let Attach { place, stream, reply } = *attach;
                 if let Some(attached) = self.attach(place, stream) {
                     let _ = reply.send(attached);
                 }
@@ -199,7 +177,7 @@ impl Worker {
             outlet: None,
             suspect: false,
         };
-        self.members.insert(number, member);
+        self.members.insert(number, Box::new(member));
         self.publish();
         let requests = self.core.requests.clone();
         Ok(Place { number, ended, broken: false, too_slow: false, requests })
@@ -402,7 +380,7 @@ impl Worker {
 
     /// Makes known who is here. Senders come first: who has waited until it is online can send.
     fn publish(&mut self) {
-        let connected = |member: &&Member| *member.state.borrow() == State::Connected;
+        let connected = |member: &&Box<Member>| *member.state.borrow() == State::Connected;
         let peers: Vec<_> = self
             .members
             .values()
@@ -414,21 +392,6 @@ impl Worker {
         core.channels.set(self.members.values().map(|member| member.info.clone()).collect());
         core.set_online(core.when.would_be_online(&peers));
         core.roster.publish(peers);
-    }
-}
-
-impl Member {
-    /// Judges the consumer again, and ends its subscription if it does not pass.
-    fn judge(&mut self, config: &ProducerConfig, discovery: &Discovery) {
-        config.want_tickets(&self.peer, discovery);
-        match config.admits(&self.peer, Some(self.until), discovery.date()) {
-            Ok(until) => self.until = until,
-            Err(denial) => {
-                if let Some(end) = self.end.take() {
-                    let _ = end.send(eligible::reason(denial));
-                }
-            }
-        }
     }
 }
 

@@ -203,3 +203,48 @@ async fn what_was_sent_before_the_producer_was_dropped_reaches_a_busy_group() {
         assert_eq!(soon(member.recv()).await, Some(i));
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_a_member_loses_after_the_producer_was_dropped_goes_to_another() {
+    let n = nodes(3).await;
+    let producer = n[0].streams().produce::<u64>();
+    let (mut stays, lost) = (worker(&n[1]), worker(&n[2]));
+    soon(producer.when().subscribed().minimum_of(2)).await;
+    for i in 0..100 {
+        producer.send(i).await.unwrap();
+    }
+    drop(producer);
+    let first = all(&mut stays).await;
+    assert_eq!(first.len(), 50);
+    // Longer than a stall may last: what was sent may be read late.
+    sleep(Duration::from_secs(100)).await;
+    assert_eq!(all(&mut stays).await.len(), 0);
+    drop(lost);
+    let second = all(&mut stays).await;
+    assert!(second.iter().all(|delivery| delivery.redelivered));
+    let mut seen: Vec<_> = first.into_iter().chain(second).map(|it| it.datum).collect();
+    seen.sort_unstable();
+    assert_eq!(seen, (0..100).collect::<Vec<_>>());
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_the_last_handle_the_subscriptions_of_a_group_end_when_all_is_taken() {
+    let n = nodes(3).await;
+    let producer = n[0].streams().produce::<u64>();
+    let before = n[0].running_tasks();
+    let members = [worker(&n[1]), worker(&n[2])];
+    soon(producer.when().subscribed().minimum_of(2)).await;
+    for i in 0..100 {
+        producer.send(i).await.unwrap();
+    }
+    drop(producer);
+    let mut left = Vec::new();
+    for mut member in members {
+        assert_eq!(all(&mut member).await.len(), 50);
+        left.push(member);
+    }
+    until(|| n[0].running_tasks() < before).await;
+    for member in &left {
+        until(|| member.producers().count() == 0).await;
+    }
+}

@@ -5,7 +5,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use tokio::{sync::oneshot::error::TryRecvError, time::sleep};
 
-use super::*;
+use super::{super::ProducerConfig, *};
 use crate::{
     discovery::PeerEntry,
     id::UniqueId,
@@ -14,7 +14,7 @@ use crate::{
         protocol::VERSION,
         tests::{nodes, until},
     },
-    ticket::{Ticket, TicketClass},
+    ticket::{Expiration, Ticket, TicketClass},
     tickets::{InvalidTicket, TicketValidator},
 };
 
@@ -79,4 +79,9 @@ async fn a_ticket_that_was_renewed_is_seen_before_the_old_one_expires() {
     // Both are ready: which comes first is left to chance.
     worker.expire();
     assert_eq!(place.ended.try_recv(), Err(TryRecvError::Empty));
+}
+
+#[test]
+fn a_request_is_small_since_each_queue_keeps_room_for_dozens() {
+    assert!(size_of::<Request>() <= 24, "{}", size_of::<Request>());
 }
