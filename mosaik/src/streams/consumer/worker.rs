@@ -248,3 +248,6 @@ impl Drop for Worker {
         self.core.close();
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -468,3 +468,6 @@ impl Core {
         flushes.wake();
     }
 }
+
+#[cfg(test)]
+mod tests;

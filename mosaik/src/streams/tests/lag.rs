@@ -336,27 +336,6 @@ async fn a_flush_ends_though_nobody_reads_where_the_producer_waits_for_nobody() 
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_waits_for_room_gets_it_though_another_gave_up_at_the_open_gate() {
-    let n = nodes(2).await;
-    let (producer, mut consumer) = pair(&n, OnLag::Block).await;
-    let mut sent = 0;
-    while producer.send_timeout(datum(sent), Duration::from_secs(1)).await.is_ok() {
-        sent += 1;
-    }
-    let waiting = producer.clone();
-    let waiting = tokio::spawn(async move { waiting.send(datum(sent)).await });
-    let mut received = 0;
-    while !waiting.is_finished() && received < sent {
-        assert_eq!(number(&soon(consumer.recv()).await.unwrap()), received);
-        received += 1;
-        sleep(Duration::from_millis(100)).await;
-        // There may be room for it before there is half a window; and then it is not wanted.
-        assert!(producer.send(datum(u64::MAX)).now_or_never().is_none() || received > 1);
-    }
-    soon(waiting).await.unwrap().unwrap();
-}
-
-#[tokio::test(start_paused = true)]
 async fn with_no_time_to_stall_who_does_not_read_holds_the_producer_for_a_tenth_of_a_second() {
     let n = nodes(2).await;
     let builder = n[0].streams().producer::<Vec<u8>>().with_buffer_size(16);

@@ -1,5 +1,6 @@
 //! Whole nodes with streams over the simulated network, in virtual time.
 
+pub(in crate::streams) mod dated;
 mod groups;
 mod hostile;
 mod lag;

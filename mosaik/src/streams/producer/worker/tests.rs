@@ -2,45 +2,18 @@
 
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
 use tokio::{sync::oneshot::error::TryRecvError, time::sleep};
 
 use super::{super::ProducerConfig, *};
-use crate::{
-    discovery::PeerEntry,
-    id::UniqueId,
-    streams::{
-        criteria::Criteria,
-        protocol::VERSION,
-        tests::{nodes, until},
+use crate::streams::{
+    criteria::Criteria,
+    protocol::VERSION,
+    tests::{
+        dated::{Dated, valid_until},
+        nodes, until,
     },
-    ticket::{Expiration, Ticket, TicketClass},
-    tickets::{InvalidTicket, TicketValidator},
 };
-
-/// Passes tickets that hold the date of their expiry.
-#[derive(Debug)]
-struct Dated;
-
-impl TicketValidator for Dated {
-    fn class(&self) -> TicketClass {
-        "dated".into()
-    }
-
-    fn signature(&self) -> UniqueId {
-        self.class().derive("dated")
-    }
-
-    fn validate(&self, ticket: &[u8], _: &PeerEntry) -> Result<Expiration, InvalidTicket> {
-        let date = std::str::from_utf8(ticket).map_err(|_| InvalidTicket)?;
-        let date: DateTime<Utc> = date.parse().map_err(|_| InvalidTicket)?;
-        Ok(Expiration::At(date))
-    }
-}
-
-fn valid_until(date: DateTime<Utc>) -> Ticket {
-    Ticket::new("dated".into(), date.to_rfc3339().into())
-}
+use crate::ticket::Ticket;
 
 #[tokio::test(start_paused = true)]
 async fn a_ticket_that_was_renewed_is_seen_before_the_old_one_expires() {
