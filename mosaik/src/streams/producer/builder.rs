@@ -135,6 +135,10 @@ impl<D> Builder<'_, D, Named<D>> {
 impl<D, S> Builder<'_, D, S> {
     /// Serves only consumers for which the predicate holds; several must all hold. Judged again
     /// whenever the consumer's entry changes: one that does not pass any more is cut.
+    ///
+    /// The round-trip time that a predicate sees is the connection's at that moment. That it
+    /// changes is no occasion to judge a consumer again: one that is served and near a limit is not
+    /// cut and admitted by turns.
     pub fn require<F>(mut self, predicate: F) -> Self
     where
         F: Fn(&PeerInfo) -> bool + Send + Sync + 'static,

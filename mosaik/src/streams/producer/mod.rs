@@ -246,7 +246,8 @@ impl<D> Producer<D> {
     }
 
     /// Sends a datum as [`send`](Producer::send) does, but waits at most so long: not at all if the
-    /// time is zero, for ever if it is `Duration::MAX`. The way out of a cycle of nodes that wait for each other.
+    /// time is zero, for ever if it is `Duration::MAX`. The way out of a cycle of nodes that wait
+    /// for each other.
     ///
     /// # Errors
     /// Those of [`try_send`](Producer::try_send): after the time, [`SendError::Offline`] or

@@ -380,10 +380,11 @@ impl Worker {
 
     /// Makes known who is here. Senders come first: who has waited until it is online can send.
     fn publish(&mut self) {
-        let connected = |member: &&Box<Member>| *member.state.borrow() == State::Connected;
+        let connected = |member: &&Member| *member.state.borrow() == State::Connected;
         let peers: Vec<_> = self
             .members
             .values()
+            .map(Box::as_ref)
             .filter(connected)
             .map(|member| member.info.peer().clone())
             .collect();

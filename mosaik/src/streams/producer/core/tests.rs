@@ -1,6 +1,6 @@
 //! The gate by itself.
 
-use std::task::{Wake, Waker};
+use std::task::{Context, Wake, Waker};
 
 use super::*;
 use crate::id::NetworkId;
