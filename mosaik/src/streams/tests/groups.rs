@@ -242,3 +242,22 @@ async fn after_the_last_handle_members_of_a_group_stay_until_all_is_taken() {
     assert_eq!(all(&mut second).await.len(), 50);
     until(|| first.producers().count() + second.producers().count() == 0).await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_a_member_never_takes_after_the_producer_was_dropped_goes_to_another_in_the_end() {
+    let n = nodes(3).await;
+    let producer = n[0].streams().produce::<u64>();
+    let (mut takes, sleeps) = (worker(&n[1]), worker(&n[2]));
+    soon(producer.when().subscribed().minimum_of(2)).await;
+    for i in 0..100 {
+        producer.send(i).await.unwrap();
+    }
+    drop(producer);
+    let first = all(&mut takes).await.len();
+    sleep(Duration::from_secs(500)).await;
+    assert_eq!((first, all(&mut takes).await.len()), (50, 0));
+    sleep(Duration::from_secs(200)).await;
+    assert_eq!(all(&mut takes).await.len(), 50);
+    until(|| takes.producers().count() == 0).await;
+    drop(sleeps);
+}
