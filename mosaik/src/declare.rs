@@ -24,7 +24,9 @@
 /// | `require_ticket: validator` | what the tickets of a peer must pass; the side in front names *who must have them*, as with `require` |
 /// | `online_when: \|c\| …` | when the side is online; without a side in front, both |
 /// | `max_consumers: 8`, `buffer_size: 1024` | the producer |
+/// | `disconnect_lagging: true` | the producer: a consumer that is further behind is cut (`true`) or skips (`false`); without it the producer waits |
 /// | `criteria: …` | the consumer |
+/// | `backoff: …` | the consumer: the pauses between its attempts |
 ///
 /// ```
 /// use mosaik::{StreamId, declare, unique_id};

@@ -108,6 +108,9 @@ impl<D, S> Builder<'_, D, S> {
 
     /// Subscribes only to producers for which the predicate holds; several must all hold. Judged
     /// again whenever the producer's entry changes: one that does not pass any more is left.
+    ///
+    /// The round-trip time is measured before a producer is judged first; when it has changed
+    /// noticeably the producer is judged again.
     pub fn require<F>(mut self, predicate: F) -> Self
     where
         F: Fn(&PeerInfo) -> bool + Send + Sync + 'static,

@@ -167,6 +167,13 @@ impl Worker {
         let now = self.means.discovery.date();
         let expired = self.subscriptions.values().filter(|it| it.until.is_expired_at(now));
         let expired: Vec<_> = expired.filter_map(|it| it.peer.borrow().clone()).collect();
+        // Those that were renewed may be in the catalog already.
+        let (catalog, stream) = (self.means.discovery.catalog(), self.core.config.stream_id);
+        let newest = |entry: PeerEntry| {
+            let known = catalog.get(entry.id()).filter(|known| known.streams().contains(&stream));
+            known.cloned().unwrap_or(entry)
+        };
+        let expired = expired.into_iter().map(newest).collect::<Vec<_>>();
         expired.into_iter().for_each(|entry| self.judge(entry));
     }
 
@@ -241,3 +248,6 @@ impl Drop for Worker {
         self.core.close();
     }
 }
+
+#[cfg(test)]
+mod tests;

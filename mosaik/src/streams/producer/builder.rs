@@ -135,6 +135,10 @@ impl<D> Builder<'_, D, Named<D>> {
 impl<D, S> Builder<'_, D, S> {
     /// Serves only consumers for which the predicate holds; several must all hold. Judged again
     /// whenever the consumer's entry changes: one that does not pass any more is cut.
+    ///
+    /// The round-trip time that a predicate sees is the connection's at that moment. That it
+    /// changes is no occasion to judge a consumer again: one that is served and near a limit is not
+    /// cut and admitted by turns.
     pub fn require<F>(mut self, predicate: F) -> Self
     where
         F: Fn(&PeerInfo) -> bool + Send + Sync + 'static,
@@ -193,7 +197,7 @@ impl<D, S> Builder<'_, D, S> {
 
     /// For how long the place of a consumer is held whose connection broke, from when this side
     /// notices. Within it the consumer goes on where it was, with no gap and no duplicate. Default
-    /// 10 s; zero holds nothing.
+    /// 10 s; zero holds nothing, `Duration::MAX` holds it for ever.
     ///
     /// While it is held it does not count as subscribed. Under [`OnLag::Block`] the producer waits
     /// for it when its window is full.
@@ -203,10 +207,13 @@ impl<D, S> Builder<'_, D, S> {
     }
 
     /// For how long at most, under [`OnLag::Block`], the producer waits for a consumer that makes
-    /// no progress at all while data wait for it; then it is cut with
-    /// [`TooSlow`](crate::transport::CloseReason::TooSlow). It comes back for what is sent from
-    /// then on, and the producer does not wait for it again before it has taken some of that.
-    /// Default 30 s.
+    /// no progress at all while data wait for it, or while what it has not confirmed holds the
+    /// producer; then it is cut with [`TooSlow`](crate::transport::CloseReason::TooSlow). It comes
+    /// back for what is sent from then on, and the producer does not wait for any consumer of that
+    /// peer that comes, before one has taken something. Default 30 s; at least 100 ms.
+    ///
+    /// Once the last handle has been dropped it bounds, under every policy, how long a consumer may
+    /// take nothing of what it was not sent yet.
     pub fn with_stall_timeout(mut self, timeout: Duration) -> Self {
         self.options.config.stall_timeout = timeout;
         self
@@ -224,7 +231,8 @@ impl<D, S> Builder<'_, D, S> {
         self
     }
 
-    /// How many consumers are served at once; others wait until one leaves. Default unlimited.
+    /// How many consumers are served at once; others wait until one leaves. Default unlimited, but
+    /// for 64 of each peer.
     pub fn with_max_consumers(mut self, consumers: usize) -> Self {
         self.options.config.max_consumers = consumers;
         self

@@ -1,11 +1,12 @@
 //! What a producer's handles, its worker and its subscribers' tasks share.
 
-use std::{
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, AtomicU64, Ordering},
-    },
-    task::{Context, Poll},
+mod gate;
+#[cfg(test)]
+mod tests;
+
+use std::sync::{
+    Arc, Mutex, MutexGuard, PoisonError,
+    atomic::{AtomicBool, AtomicU64, Ordering},
 };
 
 use bytes::{Bytes, BytesMut};
@@ -16,9 +17,9 @@ use super::{
     config::ProducerConfig,
     groups::Sending,
     outlet::{Outlet, Outlets},
+    place::Request,
     ring::{CursorId, Position, Progress, Start, Taken},
     undelivered::Undelivered,
-    worker::Request,
 };
 use crate::{
     id::UniqueId,
@@ -251,73 +252,6 @@ impl Core {
         }
     }
 
-    /// A key for one place from which somebody waits; to be [forgotten](Core::forget) with it.
-    fn key(&self, key: &mut Option<u64>) -> u64 {
-        *key.get_or_insert_with(|| self.next_key.fetch_add(1, Ordering::Relaxed))
-    }
-
-    /// Nobody waits there any more.
-    pub(super) fn forget(&self, key: Option<u64>) {
-        if let Some(key) = key {
-            let mut state = self.lock();
-            state.waiting.forget(key);
-            state.draining.forget(key);
-        }
-    }
-
-    /// Ready when the producer is online and every window has room; an error when it is closed. The
-    /// key is made when somebody has to wait.
-    #[inline]
-    pub(super) fn poll_ready(
-        &self,
-        key: &mut Option<u64>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Result<(), Rejected>> {
-        if self.ready.load(Ordering::Acquire) {
-            return Poll::Ready(Ok(()));
-        }
-        // What fills the window may be what nobody has flushed yet.
-        self.flush();
-        let mut state = self.lock();
-        if state.phase == Phase::Closed {
-            return Poll::Ready(Err(Rejected::Closed));
-        }
-        if state.is_ready() {
-            return Poll::Ready(Ok(()));
-        }
-        if state.phase == Phase::Online && state.sending.ring.has_room() {
-            // Nobody is waited for. But before those who are behind must skip or go, their tasks
-            // shall have had a chance to run.
-            state.gate_open = true;
-            self.ready.store(true, Ordering::Release);
-            cx.waker().wake_by_ref();
-            return Poll::Pending;
-        }
-        state.waiting.register(self.key(key), cx.waker());
-        Poll::Pending
-    }
-
-    /// Ready when what was sent has been handed to the transport for every subscriber that the
-    /// producer waits for, but for a little that may be held back. `up_to` remembers what that is:
-    /// what came in before the first poll.
-    pub(super) fn poll_written(
-        &self,
-        up_to: &mut Option<u64>,
-        key: &mut Option<u64>,
-        cx: &mut Context<'_>,
-    ) -> Poll<bool> {
-        self.flush();
-        let mut state = self.lock();
-        let frames = *up_to.get_or_insert(state.sending.ring.head().frames);
-        let written = state.sending.is_written(frames);
-        if written || state.phase == Phase::Closed {
-            *up_to = None;
-            return Poll::Ready(written);
-        }
-        state.draining.register(self.key(key), cx.waker());
-        Poll::Pending
-    }
-
     /// The subscriber has written what it took before; the next batch for it. `last`: nothing
     /// follows.
     pub(super) fn next_batch(&self, cursor: CursorId, last: bool, batch: &mut Vec<Bytes>) -> Taken {
@@ -333,6 +267,11 @@ impl Core {
     /// Whether there is anything that the subscriber has not taken, and that is not held back.
     pub(super) fn has_more(&self, cursor: CursorId) -> bool {
         self.lock().sending.has_more(cursor)
+    }
+
+    /// Whether nothing follows for the subscriber, now that nothing more is sent.
+    pub(super) fn is_drained(&self, cursor: CursorId) -> bool {
+        self.lock().sending.is_drained(cursor)
     }
 
     /// A new subscriber: from the returned position on it gets everything, or its part as a member

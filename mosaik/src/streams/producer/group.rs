@@ -164,6 +164,17 @@ impl Group {
         self.members.iter().any(|member| member.id == id && member.unsent > 0)
     }
 
+    /// Whether there is something that no member has room for.
+    pub(super) fn has_pending(&self) -> bool {
+        !self.pending.is_empty()
+    }
+
+    /// Whether any other member has something that it has not acknowledged: if it goes, that is for
+    /// those that stay.
+    pub(super) fn others_owe(&self, id: CursorId) -> bool {
+        self.members.iter().any(|member| member.id != id && !member.given.is_empty())
+    }
+
     /// Whether any other member was.
     pub(super) fn others_have_more(&self, id: CursorId) -> bool {
         self.members.iter().any(|member| member.id != id && member.unsent > 0)
@@ -188,6 +199,7 @@ impl Group {
             written: member.acknowledged + sent,
             acknowledged: member.acknowledged,
             waiting: !member.given.is_empty(),
+            unsent: member.unsent > 0 || (self.has_pending() && !member.given.is_empty()),
         })
     }
 

@@ -116,6 +116,15 @@ impl Sending {
         group.has_more(id) || (group.room().frames > 0 && ring.has_more(cursor))
     }
 
+    /// Whether nothing follows for the subscriber if nothing more is sent. What waits for a group
+    /// until its members have room is for any of them, and so is what another member has not
+    /// acknowledged, should that go.
+    pub(super) fn is_drained(&mut self, id: CursorId) -> bool {
+        let Some((ring, cursor, group)) = self.group(id) else { return !self.ring.has_more(id) };
+        let of_group = group.has_pending() || group.others_owe(id);
+        !group.has_more(id) && !of_group && !ring.has_more(cursor)
+    }
+
     pub(super) fn progress(&mut self, id: CursorId) -> Option<Progress> {
         match self.group(id) {
             Some((_, _, group)) => group.progress(id),
@@ -210,6 +219,26 @@ mod tests {
         assert_eq!(next(ids[1]), (1, false), "the third has been told");
         assert_eq!(next(ids[0]), (0, false));
         assert_eq!(next(ids[2]), (1, false));
+    }
+
+    #[test]
+    fn nothing_follows_for_a_member_once_the_others_have_taken_what_they_were_given() {
+        let mut sending = sending(OnLag::Block);
+        let group = Some(UniqueId::from("a group"));
+        let ids = [0; 2].map(|_| sending.join(Start::Retained, group).0);
+        (0..4).for_each(|body| sending.ring.push(&[body]));
+        for _ in 0..2 {
+            for id in ids {
+                sending.next_batch(id, true, &mut Vec::new());
+            }
+        }
+        sending.acknowledge(ids[0], 2);
+        assert!(!sending.is_drained(ids[0]), "the other one may go yet");
+        assert!(sending.is_drained(ids[1]), "what it has not read is under way");
+        sending.leave(ids[1]);
+        assert!(sending.has_more(ids[0]) && !sending.is_drained(ids[0]));
+        assert_eq!(sending.next_batch(ids[0], true, &mut Vec::new()).0.frames, 2);
+        assert!(sending.is_drained(ids[0]), "there is nobody else");
     }
 
     #[test]

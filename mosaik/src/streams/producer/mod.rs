@@ -6,25 +6,21 @@ mod core;
 mod error;
 mod group;
 mod groups;
+mod member;
 mod outlet;
+mod place;
 mod ring;
+mod sink;
 mod slow;
 mod stall;
 mod subscriber;
 mod undelivered;
 mod worker;
 
-use std::{
-    cell::Cell,
-    fmt,
-    pin::Pin,
-    sync::Arc,
-    task::{Context, Poll, ready},
-    time::Duration,
-};
+use std::{cell::Cell, fmt, sync::Arc, time::Duration};
 
 use bytes::BytesMut;
-use futures::{Sink, future::poll_fn};
+use futures::future::poll_fn;
 use tokio::{
     sync::mpsc,
     time::{Instant, timeout_at},
@@ -70,17 +66,19 @@ thread_local! {
 /// The sending end of a stream: everything sent goes to every consumer that is subscribed.
 ///
 /// Clones share the stream; it ends, and is no longer announced, with the last of them. What was
-/// sent before still reaches the consumers.
+/// sent before still reaches the consumers that go on taking it.
 ///
 /// # Backpressure
 /// A send waits while the producer is offline (by default: nobody is subscribed) and while the
 /// slowest consumer is `with_buffer_size` datums behind. Nothing is lost between the producer and
 /// a consumer that stays subscribed. A cycle of nodes that each wait for the next can block itself.
 ///
-/// # As a [`Sink`]
+/// # As a [`Sink`](futures::Sink)
 /// `feed` gathers datums, `flush` waits until they have been handed to the transport for every
-/// consumer, and so does `close`. [`Producer::send`] needs no `mut` and no import, and does not
-/// wait for that: the stream goes on with the datum by itself.
+/// consumer that the producer waits for, and so does `close`. What is gathered for a consumer that
+/// has not confirmed the last 128 writes, less than 16 KiB, is not waited for. [`Producer::send`]
+/// needs no `mut` and no import, and does not wait for that: the stream goes on with the datum by
+/// itself.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
@@ -248,7 +246,8 @@ impl<D> Producer<D> {
     }
 
     /// Sends a datum as [`send`](Producer::send) does, but waits at most so long: not at all if the
-    /// time is zero. The way out of a cycle of nodes that wait for each other.
+    /// time is zero, for ever if it is `Duration::MAX`. The way out of a cycle of nodes that wait
+    /// for each other.
     ///
     /// # Errors
     /// Those of [`try_send`](Producer::try_send): after the time, [`SendError::Offline`] or
@@ -326,25 +325,6 @@ impl<D> Producer<D> {
         }
         Ok(out)
     }
-
-    /// Passes on what the sink took before the producer went offline.
-    fn poll_parked(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), SendError<D>>> {
-        while let Some(frame) = &mut self.parked {
-            match self.handle.core.push(frame, Room::Nobody, Then::Gather) {
-                Ok(()) => {
-                    self.parked = None;
-                    self.flushing = None;
-                }
-                Err(Rejected::Closed) => return Poll::Ready(Err(SendError::Closed(None))),
-                Err(Rejected::Offline | Rejected::Full) => {
-                    if ready!(self.handle.core.poll_ready(&mut self.key, cx)).is_err() {
-                        return Poll::Ready(Err(SendError::Closed(None)));
-                    }
-                }
-            }
-        }
-        Poll::Ready(Ok(()))
-    }
 }
 
 /// Where one `send` waits.
@@ -371,55 +351,6 @@ impl Unfit {
             Self::Encoding(error) => SendError::Encoding(datum, error),
             Self::TooLarge(bytes) => SendError::TooLarge { datum, bytes, limit: MAX_DATUM_BYTES },
         }
-    }
-}
-
-impl<D> Sink<D> for Producer<D> {
-    type Error = SendError<D>;
-
-    fn poll_ready(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
-        if self.closed {
-            return Poll::Ready(Err(SendError::Closed(None)));
-        }
-        ready!(self.poll_parked(cx))?;
-        let this = &mut *self;
-        this.handle.core.poll_ready(&mut this.key, cx).map_err(|_| SendError::Closed(None))
-    }
-
-    fn start_send(mut self: Pin<&mut Self>, datum: D) -> Result<(), Self::Error> {
-        if self.closed {
-            return Err(SendError::Closed(Some(datum)));
-        }
-        // A flush that was given up did not know of this one.
-        self.flushing = None;
-        let core = &self.handle.core;
-        let sent = self.with_encoded(&datum, |frame| {
-            core.push(frame, Room::Nobody, Then::Gather)
-                .map_err(|rejected| (rejected, frame.split()))
-        });
-        match sent {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err((Rejected::Closed, _))) => Err(SendError::Closed(Some(datum))),
-            // It was online when this was promised: the datum goes out when it is again.
-            Ok(Err((Rejected::Offline | Rejected::Full, frame))) => {
-                self.parked = Some(frame);
-                Ok(())
-            }
-            Err(unfit) => Err(unfit.with(datum)),
-        }
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
-        let this = &mut *self;
-        ready!(this.poll_parked(cx))?;
-        let written = ready!(this.handle.core.poll_written(&mut this.flushing, &mut this.key, cx));
-        Poll::Ready(if written { Ok(()) } else { Err(SendError::Closed(None)) })
-    }
-
-    fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
-        ready!(self.as_mut().poll_flush(cx))?;
-        self.closed = true;
-        Poll::Ready(Ok(()))
     }
 }
 

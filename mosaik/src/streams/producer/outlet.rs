@@ -37,7 +37,8 @@ pub(super) struct Outlet {
     cursor: CursorId,
     channel: Arc<Channel>,
     half: Mutex<Half>,
-    /// Nothing is unsent, but for what is held back, and the task sleeps. Whoever sets it to false sees to what comes next.
+    /// Nothing is unsent, but for what is held back, and the task sleeps. Whoever sets it to false
+    /// sees to what comes next.
     idle: AtomicBool,
     task: AtomicWaker,
     /// The subscriber has lost its place in the ring.
@@ -119,7 +120,8 @@ impl Outlet {
         progress == Progress::Drained && self.fall_idle(core)
     }
 
-    /// Nothing is unsent but what is held back. False if something came meanwhile, which is then the caller's to send.
+    /// Nothing is unsent but what is held back. False if something came meanwhile, which is then the
+    /// caller's to send.
     fn fall_idle(&self, core: &Core) -> bool {
         self.idle.store(true, Ordering::Release);
         !(core.has_more(self.cursor) && self.idle.swap(false, Ordering::AcqRel))
@@ -156,8 +158,16 @@ impl Outlet {
                     cx.waker().wake_by_ref();
                     return Poll::Pending;
                 }
-                Progress::Drained if to_the_end => return Poll::Ready(Ok(())),
-                Progress::Drained if self.fall_idle(core) => return Poll::Pending,
+                Progress::Drained if to_the_end && core.is_drained(self.cursor) => {
+                    return Poll::Ready(Ok(()));
+                }
+                Progress::Drained if self.fall_idle(core) => {
+                    // What others of a group did meanwhile has woken nobody.
+                    if to_the_end && core.is_drained(self.cursor) {
+                        return Poll::Ready(Ok(()));
+                    }
+                    return Poll::Pending;
+                }
                 Progress::Drained => {}
             }
         }

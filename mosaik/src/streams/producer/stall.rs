@@ -50,7 +50,7 @@ mod tests {
         let start = Instant::now();
         let mut stall = Stall::new(Duration::from_secs(30), start);
         let mut at = |seconds, written, acknowledged, waiting| {
-            let progress = Progress { written, acknowledged, waiting };
+            let progress = Progress { written, acknowledged, waiting, unsent: waiting };
             stall.observe(progress, start + Duration::from_secs(seconds))
         };
         assert!(!at(0, 5, 0, true));

@@ -11,9 +11,9 @@ use super::{
     OnLag,
     core::Core,
     outlet::{Outlet, Undriven},
-    ring::Position,
+    place::{Attach, Attached, Denied, Join, Place, Request},
+    ring::{Position, Progress},
     stall::Stall,
-    worker::{Attached, Denied, Place, Request},
 };
 use crate::{
     discovery::PeerInfo,
@@ -84,10 +84,11 @@ impl Subscriber {
         }
         let (slot, is_member) = (request.slot, request.group.is_some());
         let (reply, answer) = oneshot::channel();
-        let answer = match core.requests.send(Request::Join { peer, request, reply }) {
-            Ok(()) => answer.await.ok(),
-            Err(_) => None,
-        };
+        let answer =
+            match core.requests.send(Request::Join(Box::new(Join { peer, request, reply }))) {
+                Ok(()) => answer.await.ok(),
+                Err(_) => None,
+            };
         let mut place = match answer {
             Some(Ok(place)) => place,
             Some(Err(denied)) => return self.wait_for_change(denied).await,
@@ -143,7 +144,7 @@ impl Subscriber {
             reason = &mut place.ended => return Err(reason.unwrap_or(CloseReason::StreamNotFound)),
         };
         let (reply, attached) = oneshot::channel();
-        let attach = Request::Attach { place: place.number, stream, reply };
+        let attach = Request::Attach(Box::new(Attach { place: place.number, stream, reply }));
         let ended = CloseReason::StreamNotFound;
         core.requests.send(attach).map_err(|_| ended)?;
         let Attached { outlet, from: Position { frames: next, .. } } =
@@ -163,7 +164,11 @@ impl Subscriber {
         is_member: bool,
     ) -> End {
         let heard = hear(&mut self.reader, core, outlet, u64::MAX);
-        let stalled = stalled(core, outlet, core.config.stall_timeout, false);
+        // Who has been sent everything may read it as late as it likes, almost.
+        let ended = || core.closing.is_cancelled();
+        let waiting =
+            |progress: &Progress| if ended() { progress.unsent } else { progress.waiting };
+        let stalled = stalled(core, outlet, core.config.stall_timeout, waiting);
         let waits = core.config.on_lag == OnLag::Block || is_member;
         tokio::pin!(heard, stalled);
         tokio::select! {
@@ -177,12 +182,16 @@ impl Subscriber {
             },
             () = core.closing.cancelled() => {}
         }
+        let unread = UNREAD_TIMEOUT.max(core.config.stall_timeout);
+        let unread = self::stalled(core, outlet, unread, |progress| progress.waiting);
         // What was sent before the last handle was dropped, or the worker ended, still arrives; if
         // the consumer takes it, and as long as it may.
         tokio::select! {
             driven = outlet.drive(core, true) => driven.map_or_else(End::from, |()| End::Complete),
             end = &mut heard => end,
             () = &mut stalled => End::Cut(CloseReason::TooSlow),
+            // What it has not taken others shall get, who are waited with until then.
+            () = unread, if is_member => End::Cut(CloseReason::TooSlow),
             Ok(reason) = &mut place.ended, if !place.ended.is_terminated() => End::Cut(reason),
         }
     }
@@ -209,7 +218,7 @@ impl Subscriber {
         // The link must not be closed as unused while the consumer has not read everything.
         tokio::select! {
             _ = hear(&mut self.reader, core, outlet, core.sent()) => {}
-            () = stalled(core, outlet, UNREAD_TIMEOUT, true) => outlet.reset(CloseReason::TooSlow),
+            () = stalled(core, outlet, UNREAD_TIMEOUT, |_| true) => outlet.reset(CloseReason::TooSlow),
             Ok(reason) = &mut place.ended, if !place.ended.is_terminated() => outlet.reset(reason),
         }
     }
@@ -274,15 +283,19 @@ async fn hear(reader: &mut MessageReader, core: &Core, outlet: &Outlet, all: u64
     }
 }
 
-/// Resolves when the producer has waited for the consumer long enough; `all`: whatever it is that
-/// the consumer has yet to do.
-async fn stalled(core: &Core, outlet: &Outlet, limit: Duration, all: bool) {
+/// Resolves when the producer has waited for the consumer long enough; `waiting`: whether it does.
+async fn stalled(
+    core: &Core,
+    outlet: &Outlet,
+    limit: Duration,
+    waiting: impl Fn(&Progress) -> bool,
+) {
     let mut stall = Stall::new(limit, Instant::now());
     loop {
         sleep_until(stall.look_again()).await;
         // Who has no place any more is cut already.
         let Some(mut progress) = core.progress(outlet.cursor()) else { continue };
-        progress.waiting |= all;
+        progress.waiting = waiting(&progress);
         if stall.observe(progress, Instant::now()) {
             return;
         }

@@ -3,26 +3,27 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use tokio::{
-    sync::{mpsc, oneshot, watch},
+    sync::{mpsc, oneshot},
     time::{Instant, sleep_until},
 };
 
 use super::{
-    OnLag, ProducerConfig, after,
+    OnLag, after,
     core::Core,
+    member::Member,
     outlet::Outlet,
-    ring::{CursorId, Position, Start},
+    place::{Attach, Attached, Denied, Held, Join, Kept, Key, Place, Request},
+    ring::Start,
     slow::Slow,
 };
 use crate::{
     discovery::{Discovery, PeerInfo},
-    id::{PeerId, UniqueId},
+    id::PeerId,
     streams::{
         eligible,
         protocol::{From, Subscribe},
         status::{Channel, ChannelInfo, State, Stats},
     },
-    ticket::Expiration,
     transport::{CloseReason, SendStream},
 };
 
@@ -31,106 +32,8 @@ const MAX_WAITING: usize = 1024;
 /// Places that the consumers of one peer have at a producer, with those that are kept for them.
 const MAX_PLACES: usize = 64;
 
-/// What the subscribers' tasks ask of the worker.
-#[derive(Debug)]
-pub(super) enum Request {
-    /// A peer wants to subscribe.
-    Join { peer: PeerInfo, request: Subscribe, reply: oneshot::Sender<Result<Place, Denied>> },
-    /// The way for the data is open: from now on the subscriber gets everything.
-    Attach { place: u64, stream: SendStream, reply: oneshot::Sender<Attached> },
-    /// The place is free again. If the connection broke, the consumer may come back; if it was too
-    /// slow, nobody waits for it then.
-    Leave { place: u64, broken: bool, too_slow: bool },
-}
-
-/// A subscriber's way for its data, and the first frame on it.
-#[derive(Debug)]
-pub(super) struct Attached {
-    pub(super) outlet: Arc<Outlet>,
-    pub(super) from: Position,
-}
-
-/// A place among the consumers, given back when dropped.
-#[derive(Debug)]
-pub(super) struct Place {
-    pub(super) number: u64,
-    /// Why the producer ends the subscription, if it does.
-    pub(super) ended: oneshot::Receiver<CloseReason>,
-    /// The connection broke: the consumer may come back.
-    pub(super) broken: bool,
-    /// The producer has waited for the consumer in vain.
-    pub(super) too_slow: bool,
-    requests: mpsc::UnboundedSender<Request>,
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        // Without a worker there are no places.
-        let Self { number: place, broken, too_slow, .. } = *self;
-        let leave = Request::Leave { place, broken, too_slow };
-        let _ = self.requests.send(leave);
-    }
-}
-
-/// Tells consumers apart: the peer, and which of its consumers.
-type Key = (PeerId, u64);
-
-/// Whose frames are kept though nobody is connected, and until when.
-#[derive(Debug)]
-struct Held {
-    what: Kept,
-    until: Instant,
-}
-
-#[derive(Debug)]
-enum Kept {
-    /// The place of one consumer.
-    Place(Key, CursorId),
-    /// A group without members.
-    Group(UniqueId),
-}
-
-impl Kept {
-    fn end(&self, core: &Core) {
-        match self {
-            Self::Place(_, cursor) => core.leave(*cursor),
-            Self::Group(group) => core.end_empty_group(group),
-        }
-    }
-}
-
-/// No place, and why.
-#[derive(Debug)]
-pub(super) struct Denied {
-    pub(super) reason: CloseReason,
-    /// Resolves when the answer may be another, if that may come to pass.
-    pub(super) ask_again: Option<oneshot::Receiver<()>>,
-}
-
-#[derive(Debug)]
-struct Member {
-    key: Key,
-    start: Start,
-    group: Option<UniqueId>,
-    channel: Arc<Channel>,
-    info: ChannelInfo,
-    peer: PeerInfo,
-    /// When its tickets are to be judged again.
-    until: Expiration,
-    state: watch::Sender<State>,
-    end: Option<oneshot::Sender<CloseReason>>,
-    outlet: Option<Arc<Outlet>>,
-    /// It came as one for which nobody waits.
-    suspect: bool,
-}
-
-impl Member {
-    /// Whether it came as one for which nobody waits, and is waited for now.
-    fn has_caught_up(&self, core: &Core) -> bool {
-        let cursor = self.outlet.as_ref().map(|outlet| outlet.cursor());
-        self.suspect && cursor.is_some_and(|cursor| core.is_awaited(cursor))
-    }
-}
+#[cfg(test)]
+mod tests;
 
 #[derive(Debug)]
 struct Waiting {
@@ -144,7 +47,8 @@ pub(in crate::streams) struct Worker {
     pub(super) requests: mpsc::UnboundedReceiver<Request>,
     discovery: Discovery,
     local: PeerId,
-    members: BTreeMap<u64, Member>,
+    /// Boxed, since most producers have few and a map's node has room for many.
+    members: BTreeMap<u64, Box<Member>>,
     held: Vec<Held>,
     waiting: Vec<Waiting>,
     slow: Slow,
@@ -206,11 +110,13 @@ impl Worker {
 
     fn handle(&mut self, request: Request) {
         match request {
-            Request::Join { peer, request, reply } => {
+            Request::Join(join) => {
+                let Join { peer, request, reply } = *join;
                 // A task that does not want the answer any more gives its place back by itself.
                 let _ = reply.send(self.join(peer, request));
             }
-            Request::Attach { place, stream, reply } => {
+            Request::Attach(attach) => {
+                let Attach { place, stream, reply } = *attach;
                 if let Some(attached) = self.attach(place, stream) {
                     let _ = reply.send(attached);
                 }
@@ -271,7 +177,7 @@ impl Worker {
             outlet: None,
             suspect: false,
         };
-        self.members.insert(number, member);
+        self.members.insert(number, Box::new(member));
         self.publish();
         let requests = self.core.requests.clone();
         Ok(Place { number, ended, broken: false, too_slow: false, requests })
@@ -478,6 +384,7 @@ impl Worker {
         let peers: Vec<_> = self
             .members
             .values()
+            .map(Box::as_ref)
             .filter(connected)
             .map(|member| member.info.peer().clone())
             .collect();
@@ -486,21 +393,6 @@ impl Worker {
         core.channels.set(self.members.values().map(|member| member.info.clone()).collect());
         core.set_online(core.when.would_be_online(&peers));
         core.roster.publish(peers);
-    }
-}
-
-impl Member {
-    /// Judges the consumer again, and ends its subscription if it does not pass.
-    fn judge(&mut self, config: &ProducerConfig, discovery: &Discovery) {
-        config.want_tickets(&self.peer, discovery);
-        match config.admits(&self.peer, Some(self.until), discovery.date()) {
-            Ok(until) => self.until = until,
-            Err(denial) => {
-                if let Some(end) = self.end.take() {
-                    let _ = end.send(eligible::reason(denial));
-                }
-            }
-        }
     }
 }
 

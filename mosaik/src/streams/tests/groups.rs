@@ -187,3 +187,77 @@ async fn eight_and_sixty_four_consumers_get_everything() {
         }
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_was_sent_before_the_producer_was_dropped_reaches_a_busy_group() {
+    let n = nodes(2).await;
+    let producer = n[0].streams().produce::<u64>();
+    let mut member = worker(&n[1]);
+    soon(producer.when().subscribed()).await;
+    for i in 0..1000 {
+        producer.send(i).await.unwrap();
+    }
+    drop(producer);
+    sleep(Duration::from_secs(2)).await;
+    for i in 0..1000 {
+        assert_eq!(soon(member.recv()).await, Some(i));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_member_loses_after_the_producer_was_dropped_goes_to_another() {
+    let n = nodes(3).await;
+    let producer = n[0].streams().produce::<u64>();
+    let (mut stays, lost) = (worker(&n[1]), worker(&n[2]));
+    soon(producer.when().subscribed().minimum_of(2)).await;
+    for i in 0..100 {
+        producer.send(i).await.unwrap();
+    }
+    drop(producer);
+    let first = all(&mut stays).await;
+    assert_eq!(first.len(), 50);
+    // Longer than a stall may last: what was sent may be read late.
+    sleep(Duration::from_secs(100)).await;
+    assert_eq!(all(&mut stays).await.len(), 0);
+    drop(lost);
+    let second = all(&mut stays).await;
+    assert!(second.iter().all(|delivery| delivery.redelivered));
+    let mut seen: Vec<_> = first.into_iter().chain(second).map(|it| it.datum).collect();
+    seen.sort_unstable();
+    assert_eq!(seen, (0..100).collect::<Vec<_>>());
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_the_last_handle_members_of_a_group_stay_until_all_is_taken() {
+    let n = nodes(3).await;
+    let producer = n[0].streams().produce::<u64>();
+    let (mut first, mut second) = (worker(&n[1]), worker(&n[2]));
+    soon(producer.when().subscribed().minimum_of(2)).await;
+    for i in 0..100 {
+        producer.send(i).await.unwrap();
+    }
+    drop(producer);
+    assert_eq!(all(&mut first).await.len(), 50);
+    assert_eq!(first.producers().count(), 1, "there may be more for it");
+    assert_eq!(all(&mut second).await.len(), 50);
+    until(|| first.producers().count() + second.producers().count() == 0).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_member_never_takes_after_the_producer_was_dropped_goes_to_another_in_the_end() {
+    let n = nodes(3).await;
+    let producer = n[0].streams().produce::<u64>();
+    let (mut takes, sleeps) = (worker(&n[1]), worker(&n[2]));
+    soon(producer.when().subscribed().minimum_of(2)).await;
+    for i in 0..100 {
+        producer.send(i).await.unwrap();
+    }
+    drop(producer);
+    let first = all(&mut takes).await.len();
+    sleep(Duration::from_secs(500)).await;
+    assert_eq!((first, all(&mut takes).await.len()), (50, 0));
+    sleep(Duration::from_secs(200)).await;
+    assert_eq!(all(&mut takes).await.len(), 50);
+    until(|| takes.producers().count() == 0).await;
+    drop(sleeps);
+}

@@ -281,3 +281,74 @@ async fn a_sink_sends_as_much_as_there_is_room_for_to_a_consumer_that_does_not_r
         }
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn who_was_cut_and_has_caught_up_loses_nothing_again() {
+    let n = nodes(2).await;
+    let (producer, mut consumer) = pair(&n, OnLag::Block).await;
+    let mut events = consumer.events();
+    for i in 0..100 {
+        let sent = producer.send_timeout(datum(i), Duration::from_secs(60)).await;
+        assert!(matches!(sent, Ok(()) | Err(SendError::Offline(_))), "{sent:?}");
+    }
+    until_too_slow(&mut events).await;
+    let sender = producer.clone();
+    tokio::spawn(async move {
+        for i in 1000.. {
+            sleep(Duration::from_millis(5)).await;
+            if sender.send(datum(i)).await.is_err() {
+                return;
+            }
+        }
+    });
+    let mut last = 0;
+    while last < 1100 {
+        last = number(&soon(consumer.recv()).await.unwrap());
+    }
+    let missed = consumer.missed();
+    assert!(missed > 0);
+    // As much waits for it as its window and the transport hold when its connection breaks.
+    sleep(Duration::from_secs(5)).await;
+    let net = n[0].sim().unwrap().clone();
+    net.partition(&[vec![n[0].local().id()], vec![n[1].local().id()]]);
+    soon(producer.when().offline()).await;
+    net.heal();
+    for i in last + 1..last + 200 {
+        let received = timeout(Duration::from_secs(60), consumer.recv()).await;
+        assert_eq!(number(&received.unwrap().unwrap()), i);
+    }
+    assert_eq!(consumer.missed(), missed);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_flush_ends_though_nobody_reads_where_the_producer_waits_for_nobody() {
+    for on_lag in [OnLag::DropOldest, OnLag::Disconnect] {
+        let n = nodes(2).await;
+        let (mut producer, _consumer) = pair(&n, on_lag).await;
+        for i in 0..200 {
+            // Under `disconnect` the consumer is cut, and comes back.
+            let sending = SinkExt::send(&mut producer, datum(i));
+            soon(sending).await.unwrap();
+        }
+        let closing = SinkExt::<Vec<u8>>::close(&mut producer);
+        timeout(Duration::from_millis(1), closing).await.unwrap().unwrap();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn with_no_time_to_stall_who_does_not_read_holds_the_producer_for_a_tenth_of_a_second() {
+    let n = nodes(2).await;
+    let builder = n[0].streams().producer::<Vec<u8>>().with_buffer_size(16);
+    let producer = builder.with_stall_timeout(Duration::ZERO).build().unwrap();
+    let consumer = n[1].streams().consume::<Vec<u8>>();
+    soon(producer.when().online()).await;
+    let mut events = consumer.events();
+    let started = Instant::now();
+    for i in 0..100 {
+        let sent = producer.send_timeout(datum(i), Duration::from_secs(5)).await;
+        assert!(matches!(sent, Ok(()) | Err(SendError::Offline(_))), "{sent:?}");
+    }
+    until_too_slow(&mut events).await;
+    let held = started.elapsed();
+    assert!(held >= Duration::from_millis(100) && held < Duration::from_secs(2), "{held:?}");
+}

@@ -1,5 +1,6 @@
 //! Whole nodes with streams over the simulated network, in virtual time.
 
+pub(in crate::streams) mod dated;
 mod groups;
 mod hostile;
 mod lag;
@@ -26,11 +27,11 @@ use crate::{
     discovery,
     id::{StreamId, Tag},
     network::Network,
-    transport::sim::{SimConfig, SimNet},
+    transport::sim::{LinkQuality, SimConfig, SimNet},
 };
 
 /// Nodes that know each other, on a network of their own.
-async fn nodes(count: u8) -> Vec<Network> {
+pub(in crate::streams) async fn nodes(count: u8) -> Vec<Network> {
     let net = SimNet::new(u64::from(count), SimConfig::default());
     let clock = Clock::starting_at("2026-01-01T00:00:00Z".parse().unwrap());
     let mut nodes = Vec::new();
@@ -58,7 +59,7 @@ async fn soon<T>(future: impl Future<Output = T>) -> T {
 }
 
 /// Waits until a condition holds.
-async fn until(condition: impl Fn() -> bool) {
+pub(in crate::streams) async fn until(condition: impl Fn() -> bool) {
     soon(async {
         while !condition() {
             sleep(Duration::from_millis(10)).await;
@@ -400,6 +401,22 @@ async fn the_producer_judges_its_consumers_whenever_their_entries_change() {
         timeout(Duration::from_secs(3), producer.when().unsubscribed()).await.unwrap();
         until(|| consumer.refusals().any(|found| found == refusal)).await;
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_producer_judges_by_the_round_trip_time_of_the_moment_and_not_because_it_changes() {
+    let n = nodes(2).await;
+    let producer = n[0].streams().producer::<u64>();
+    let producer = producer.require(|peer| peer.rtt_below(Duration::from_millis(100)));
+    let producer = producer.build().unwrap();
+    let _consumer = n[1].streams().consume::<u64>();
+    soon(producer.when().subscribed()).await;
+    let far = LinkQuality::default().with_latency(Duration::from_millis(200));
+    n[0].sim().unwrap().set_links(&far);
+    sleep(Duration::from_secs(100)).await;
+    assert_eq!(producer.consumers().count(), 1);
+    n[1].discovery().add_tags("changed");
+    soon(producer.when().unsubscribed()).await;
 }
 
 #[tokio::test(start_paused = true)]

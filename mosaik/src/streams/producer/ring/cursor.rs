@@ -43,6 +43,8 @@ pub(in crate::streams::producer) struct Progress {
     /// Whether there are frames that the transport has not taken though it could have been given
     /// them, or that hold the producer up.
     pub(in crate::streams::producer) waiting: bool,
+    /// Whether some of them were not sent to it yet: the ones that count once the stream has ended.
+    pub(in crate::streams::producer) unsent: bool,
 }
 
 #[derive(Debug)]
@@ -265,6 +267,7 @@ impl Ring {
             written: cursor.written.frames,
             acknowledged: cursor.acknowledged,
             waiting: holds_up || behind,
+            unsent: holds_up || behind,
         })
     }
 
