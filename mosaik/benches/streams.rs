@@ -7,7 +7,13 @@ mod figures;
 mod idle;
 mod raw;
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
 
 use figures::{Figures, Goal, Meter, Unit, median, quantile_of};
 use mosaik::{
@@ -206,33 +212,43 @@ async fn fan_out(span: Duration, count: usize) -> f64 {
     total
 }
 
-/// How long a small exchange on the control lane (a catalog sync with nothing to tell) takes at
-/// the given quantile, while the same two nodes move bulk data at full speed, or nothing.
-async fn control_delay(span: Duration, quantile: f64, loaded: bool) -> f64 {
+/// How long a small question on the control lane takes, at the median and at the 99th percentile,
+/// and how many bytes a second of bulk data the same two nodes move meanwhile: as fast as they can
+/// if `loaded`, or else none.
+async fn control_delay(span: Duration, loaded: bool) -> [f64; 3] {
     let Pair { mut producer, mut consumer, _nodes: nodes } = pair::<Block>().await;
-    let bulk = loaded.then(|| {
-        let sending = tokio::spawn(async move {
-            let mut sent = 0;
-            while producer.feed(block::<{ 64 * 1024 }>(sent)).await.is_ok() {
-                sent += 1;
-            }
-        });
-        let receiving = tokio::spawn(async move { while consumer.next().await.is_some() {} });
-        [sending, receiving]
+    let stream = *producer.stream_id();
+    let received = Arc::new(AtomicU64::new(0));
+    let count = received.clone();
+    let sending = tokio::spawn(async move {
+        let mut sent = 0;
+        while loaded && producer.feed(block::<{ 64 * 1024 }>(sent)).await.is_ok() {
+            sent += 1;
+        }
+        // The stream that is asked about stays, also without bulk.
+        std::future::pending::<()>().await
     });
-    let delays = tokio::spawn(async move {
+    let receiving = tokio::spawn(async move {
+        while let Some(block) = consumer.next().await {
+            count.fetch_add(block.body.len() as u64, Ordering::Relaxed);
+        }
+    });
+    let asking = tokio::spawn(async move {
         let (mut times, begun) = (Vec::new(), Instant::now());
         while begun.elapsed() < span {
             let asked = Instant::now();
-            nodes[0].discovery().sync_with(nodes[1].local().addr()).await.expect("answered");
+            let answer = nodes[1].discovery().describe(nodes[0].local().addr(), stream).await;
+            assert!(answer.expect("answered").is_some(), "the producer's node knows its stream");
             times.push(asked.elapsed());
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
-        quantile_of(times, quantile)
+        let rate = received.load(Ordering::Relaxed) as f64 / begun.elapsed().as_secs_f64();
+        [quantile_of(times.clone(), 0.5), quantile_of(times, 0.99), rate]
     });
-    let delay = delays.await.expect("delays");
-    bulk.into_iter().flatten().for_each(|task| task.abort());
-    delay
+    let figures = asking.await.expect("answers");
+    sending.abort();
+    receiving.abort();
+    figures
 }
 
 #[tokio::main(flavor = "multi_thread", worker_threads = 2)]
@@ -286,14 +302,26 @@ async fn main() {
     // The twins of these are ours: one consumer, an idle bulk lane, nodes without subscriptions.
     let (eight, one) = (|span| fan_out(span, 8), |span| fan_out(span, 1));
     figures.compare("8-consumers", Unit::PerSecond, Goal::Ratio(0.8), eight, one).await;
-    for (name, quantile) in [("control-p50", 0.5), ("control-p99", 0.99)] {
-        let loaded = |span| control_delay(span, quantile, true);
-        let unloaded = |span| control_delay(span, quantile, false);
-        figures.compare(name, Unit::Seconds, Goal::Itself(0.05), loaded, unloaded).await;
-    }
-    let (with, without) = (async |_| idle::memory(1000), async |_| idle::memory(0));
-    figures.compare("1000-idle-memory", Unit::Bytes, Goal::Itself(50e6), with, without).await;
-    let (with, without) = (async |_| idle::cpu(1000), async |_| idle::cpu(0));
-    figures.compare("1000-idle-cpu", Unit::Share, Goal::Itself(0.01), with, without).await;
+    figures
+        .compare_all(
+            [
+                ("control-p50", Unit::Seconds, Goal::None),
+                ("control-p99", Unit::Seconds, Goal::Itself(0.05)),
+                ("control-bulk", Unit::BytesPerSecond, Goal::None),
+            ],
+            |span| control_delay(span, true),
+            |span| control_delay(span, false),
+        )
+        .await;
+    figures
+        .compare_all(
+            [
+                ("1000-idle-memory", Unit::Bytes, Goal::Itself(50e6)),
+                ("1000-idle-cpu", Unit::Share, Goal::Itself(0.01)),
+            ],
+            |_| idle::measure(1000),
+            |_| idle::measure(0),
+        )
+        .await;
     figures.finish();
 }

@@ -7,10 +7,12 @@ use std::{
     time::{Duration, Instant},
 };
 
+use mosaik::futures::FutureExt;
 use serde_json::{Value, json};
 
-/// How often case and twin are measured, in turns.
+/// How often case and twin are measured, in turns: an odd number, for the median.
 const ROUNDS: usize = 5;
+const QUICK_ROUNDS: usize = 3;
 
 /// What is measured, and which way is better.
 #[derive(Clone, Copy, Debug)]
@@ -127,12 +129,27 @@ impl Figures {
         O: Future<Output = f64>,
         T: Future<Output = f64>,
     {
-        if !self.wants(name) {
+        let ours = |span| ours(span).map(|value| [value]);
+        let twin = |span| twin(span).map(|value| [value]);
+        self.compare_all([(name, unit, goal)], ours, twin).await;
+    }
+
+    /// Measures several cases that one run gives together, and prints a line for each.
+    pub async fn compare_all<const CASES: usize, O, T>(
+        &mut self,
+        cases: [(&str, Unit, Goal); CASES],
+        mut ours: impl FnMut(Duration) -> O,
+        mut twin: impl FnMut(Duration) -> T,
+    ) where
+        O: Future<Output = [f64; CASES]>,
+        T: Future<Output = [f64; CASES]>,
+    {
+        if !cases.iter().any(|(name, ..)| self.wants(name)) {
             return;
         }
         let span = self.span();
         let (mut a, mut b) = (Vec::new(), Vec::new());
-        for round in 0..ROUNDS {
+        for round in 0..if self.quick { QUICK_ROUNDS } else { ROUNDS } {
             // Who goes first changes, so that neither profits from a warm machine.
             if round % 2 == 0 {
                 a.push(ours(span).await);
@@ -142,26 +159,32 @@ impl Figures {
                 a.push(ours(span).await);
             }
         }
-        let (a, b) = (Spread::of(a), Spread::of(b));
-        let ratio = a.median / b.median;
-        let met = goal.is_met(unit, a.median, ratio);
+        for (at, (name, unit, goal)) in cases.into_iter().enumerate() {
+            let of = |rounds: &[[f64; CASES]]| Spread::of(rounds.iter().map(|r| r[at]).collect());
+            self.print(name, unit, goal, of(&a), of(&b));
+        }
+    }
+
+    fn print(&mut self, name: &str, unit: Unit, goal: Goal, ours: Spread, twin: Spread) {
+        let ratio = ours.median / twin.median;
+        let met = goal.is_met(unit, ours.median, ratio);
         println!(
             "figure: {}/{name} | ours {} | twin {} | ratio {ratio:.2} | goal {} | {} | ours {} to {} | twin {} to {}",
             self.subsystem,
-            Shown(a.median, unit),
-            Shown(b.median, unit),
+            Shown(ours.median, unit),
+            Shown(twin.median, unit),
             goal.shown(unit),
             if met { "met" } else { "short" },
-            Shown(a.min, unit),
-            Shown(a.max, unit),
-            Shown(b.min, unit),
-            Shown(b.max, unit),
+            Shown(ours.min, unit),
+            Shown(ours.max, unit),
+            Shown(twin.min, unit),
+            Shown(twin.max, unit),
         );
         self.results.push(json!({
             "figure": format!("{}/{name}", self.subsystem),
             "unit": format!("{unit:?}"),
-            "ours": a.json(),
-            "twin": b.json(),
+            "ours": ours.json(),
+            "twin": twin.json(),
             "ratio": ratio,
             "goal": goal.json(),
             "met": met,

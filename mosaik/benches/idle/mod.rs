@@ -43,17 +43,8 @@ async fn subscriptions(count: usize) -> String {
     format!("{} {share}", resident_bytes())
 }
 
-/// Resident bytes of the process with so many idle subscriptions.
-pub fn memory(count: usize) -> f64 {
-    measure(count)[0]
-}
-
-/// Its share of one processor.
-pub fn cpu(count: usize) -> f64 {
-    measure(count)[1]
-}
-
-fn measure(count: usize) -> [f64; 2] {
+/// Resident bytes of a process with so many idle subscriptions, and its share of one processor.
+pub async fn measure(count: usize) -> [f64; 2] {
     let program = std::env::current_exe().expect("this program");
     let output = Command::new(program).args([CHILD, &count.to_string()]).output();
     let text = output.expect("it runs").stdout;
