@@ -78,7 +78,7 @@ impl HelloSections {
 
     /// What proves to a peer that there is a newer run of it: the newest record of it here.
     pub(crate) fn newer_run(&self, peer: &PeerId) -> Bytes {
-        let want = Want { peer: *peer, version: None };
+        let want = Want { peer: *peer.as_bytes(), version: None };
         let item = self.shared.read(|state| state.item(&want));
         item.map(|item| encode(&item)).unwrap_or_default()
     }

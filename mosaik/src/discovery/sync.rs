@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use tokio::time::timeout;
 
 use super::{
-    catalog::{Merged, Summary, SyncItem, Want},
+    catalog::{Merged, RawPeerId, Summary, SyncItem, Want},
     refusal::Refusal,
     shared::Shared,
 };
@@ -136,6 +136,8 @@ struct Exchange<'a> {
 #[derive(Default)]
 struct Turn {
     summary: Vec<Summary>,
+    /// Whom the summary names.
+    seen: HashSet<RawPeerId>,
     wants: Vec<Want>,
     items: usize,
 }
@@ -146,11 +148,13 @@ impl Turn {
         if all > MAX_ITEMS { Err(SyncError::TooMuch) } else { Ok(()) }
     }
 
-    /// Nobody knows the same peer twice.
-    fn check_summary(&self) -> Result<(), SyncError> {
-        let mut seen = HashSet::with_capacity(self.summary.len());
-        let is_new = |summary: &Summary| seen.insert(summary.peer);
-        if self.summary.iter().all(is_new) { Ok(()) } else { Err(SyncError::Repeated) }
+    /// Nobody knows the same peer twice: whoever says so is not heard to the end.
+    fn take_summary(&mut self, page: Vec<Summary>) -> Result<(), SyncError> {
+        if !page.iter().all(|summary| self.seen.insert(summary.peer)) {
+            return Err(SyncError::Repeated);
+        }
+        self.summary.extend(page);
+        Ok(())
     }
 }
 
@@ -195,7 +199,6 @@ impl<'a> Exchange<'a> {
         let turn = self.hear().await?;
         self.shared.local();
         let peer = self.peer;
-        turn.check_summary()?;
         let (lacking, wants) = self.shared.read(|state| state.compare(&peer, &turn.summary));
         // However long the answer takes, it takes little memory.
         drop(turn);
@@ -284,7 +287,7 @@ impl<'a> Exchange<'a> {
                 page => page?.ok_or(SyncError::OutOfTurn)?,
             };
             match page {
-                Page::Summary(page) => turn.summary.extend(page),
+                Page::Summary(page) => turn.take_summary(page)?,
                 Page::Wants(page) => turn.wants.extend(page),
                 Page::Items(page) => {
                     turn.items += page.len();

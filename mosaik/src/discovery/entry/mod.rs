@@ -75,6 +75,15 @@ struct Body {
     tickets: BTreeSet<TicketDigest>,
 }
 
+/// The first fields of a [`Body`], which say whose it is.
+#[derive(Deserialize)]
+struct Head {
+    _network: Tag,
+    _version: PeerEntryVersion,
+    _protocol: Version,
+    address: EndpointAddr,
+}
+
 impl PeerEntry {
     /// The entry of a peer at this address (or at an address yet unknown, if only its id is
     /// given), with no tags and no streams, at the lowest version.

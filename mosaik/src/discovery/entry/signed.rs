@@ -6,7 +6,7 @@ use bytes::Bytes;
 use iroh::{SecretKey, Signature};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-use super::{Body, MAX_ADDRESSES, MAX_ENTRY_BYTES, PeerEntry};
+use super::{Body, Head, MAX_ADDRESSES, MAX_ENTRY_BYTES, PeerEntry};
 use crate::{
     discovery::{
         beat::{Beat, Raw},
@@ -190,7 +190,8 @@ impl RawEntry {
 
     /// The peer that it says it is about.
     pub(crate) fn peer(&self) -> Option<PeerId> {
-        self.decode().ok().map(|entry| *entry.id())
+        // The rest can be large, and is decoded when the entry is verified.
+        schema::decode_prefix::<Head>(&self.bytes).ok().map(|head| head.address.id)
     }
 
     fn decode(&self) -> Result<PeerEntry, Refusal> {

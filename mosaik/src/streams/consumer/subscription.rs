@@ -122,7 +122,11 @@ impl Subscription {
 
     /// One subscription from beginning to end; says why it ended and when to try again.
     async fn attempt(&mut self, entry: PeerEntry) -> (Until, SubscribeError) {
-        let link = match self.means.transport.connect(entry.address().clone()).await {
+        let connected = self.means.transport.connect(entry.address().clone()).await;
+        let (number, peer) = (self.number, *entry.id());
+        let is_reached = connected.is_ok();
+        let _ = self.means.reports.send(Report::Sought { number, peer, is_reached });
+        let link = match connected {
             Ok(link) => link,
             Err(error) => return (Until::Pause, error.into()),
         };

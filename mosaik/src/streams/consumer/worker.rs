@@ -1,12 +1,16 @@
-//! The task that owns a consumer's subscriptions: one for each producer that is eligible.
+//! The task that owns a consumer's subscriptions: one for each producer that is eligible, as far as
+//! they can be reached.
 
-use std::{collections::BTreeMap, sync::Arc};
+mod waiting;
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use tokio::{
     sync::{mpsc, watch},
-    time::Instant,
+    time::{Instant, sleep_until},
 };
 
+use self::waiting::Waiting;
 use super::{
     Core,
     budget::end_overdue,
@@ -20,9 +24,17 @@ use crate::{
     ticket::Expiration,
 };
 
+/// How many producers that were not reached yet are sought at once: whoever is in the catalog may
+/// name as many as he likes that do not exist.
+const MAX_SOUGHT: usize = 256;
+/// How often one that was sought in vain gives way to another one that was, too.
+const EXCHANGE_INTERVAL: Duration = Duration::from_millis(100);
+
 /// What the subscriptions tell.
 #[derive(Debug)]
 pub(super) enum Report {
+    /// There is a link to the producer, or it was sought in vain.
+    Sought { number: u64, peer: PeerId, is_reached: bool },
     /// The channel of a subscription, or that it has none any more.
     Channel { number: u64, channel: Option<ChannelInfo> },
     /// The subscription's producer announces the stream no more, and its data have ended.
@@ -37,7 +49,17 @@ struct Subscribed {
     peer: watch::Sender<Option<PeerEntry>>,
     /// When the producer's tickets are to be judged again.
     until: Expiration,
+    search: Search,
     task: Tasks,
+}
+
+/// How far a subscription has come in reaching its producer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Search {
+    /// Not yet; with how often it was tried in vain.
+    Sought(u32),
+    /// There was a link.
+    Reached,
 }
 
 #[derive(Debug)]
@@ -48,7 +70,10 @@ pub(super) struct Worker {
     reports: mpsc::UnboundedReceiver<Report>,
     subscriptions: BTreeMap<PeerId, Subscribed>,
     /// Producers to which the distance is measured before they are judged.
-    measured: BTreeMap<PeerId, PeerEntry>,
+    measured: BTreeMap<PeerId, (PeerEntry, u32)>,
+    /// Producers that are sought later.
+    waiting: Waiting,
+    next_exchange: Instant,
     channels: BTreeMap<u64, ChannelInfo>,
     next_number: u64,
 }
@@ -67,6 +92,8 @@ impl Worker {
             reports,
             subscriptions: BTreeMap::new(),
             measured: BTreeMap::new(),
+            waiting: Waiting::default(),
+            next_exchange: Instant::now(),
             channels: BTreeMap::new(),
             next_number: 0,
         }
@@ -92,14 +119,24 @@ impl Worker {
                 },
                 Some(report) = self.reports.recv() => self.hear(report),
                 () = eligible::until(expiry) => self.expire(),
+                () = sleep_until(self.next_exchange), if !self.waiting.is_empty() => {}
             }
+            self.seek(Instant::now());
         }
     }
 
     fn apply(&mut self, delta: PeerDelta) {
         match delta {
-            PeerDelta::Added(entry) | PeerDelta::Updated(entry) => self.measure_and_judge(entry),
+            PeerDelta::Added(entry) | PeerDelta::Updated(entry) => {
+                let peer = entry.id();
+                if self.subscriptions.contains_key(peer) || self.measured.contains_key(peer) {
+                    self.measure_and_judge(entry, 0);
+                } else if !self.waiting.update(&entry) {
+                    self.waiting.insert(entry, 0);
+                }
+            }
             PeerDelta::Removed(peer) => {
+                self.waiting.remove(&peer);
                 self.measured.remove(&peer);
                 self.core.set_refusal(peer, None);
                 // What it has sent before can still be read; it is not asked again.
@@ -111,18 +148,67 @@ impl Worker {
         }
     }
 
-    /// A producer is there or has changed. Conditions may ask how far away it is, so that is
-    /// learnt first.
-    fn measure_and_judge(&mut self, entry: PeerEntry) {
+    /// Begins with producers that wait, as far as there is room for them.
+    fn seek(&mut self, now: Instant) {
+        if self.waiting.is_empty() {
+            return;
+        }
+        // Those that are connected take no time to be reached.
+        for link in self.means.transport.links() {
+            if let Some((entry, tried)) = self.waiting.remove(&link.peer()) {
+                self.measure_and_judge(entry, tried);
+            }
+        }
+        while self.has_room(now)
+            && let Some((entry, tried)) = self.waiting.next()
+        {
+            self.measure_and_judge(entry, tried);
+        }
+        if self.next_exchange <= now {
+            self.next_exchange = now + EXCHANGE_INTERVAL;
+        }
+    }
+
+    /// Whether one more producer can be sought; if need be, one that was sought in vain waits. Those
+    /// that never were do not wait for that.
+    fn has_room(&mut self, now: Instant) -> bool {
+        let Some(least) = self.waiting.least_tried() else { return false };
+        let tried = |it: &Subscribed| match it.search {
+            Search::Sought(tried) => Some(tried),
+            Search::Reached => None,
+        };
+        let sought = self.subscriptions.iter().filter_map(|(peer, it)| Some((tried(it)?, *peer)));
+        if sought.clone().count() + self.measured.len() < MAX_SOUGHT {
+            return true;
+        }
+        let Some((tried, peer)) = sought.max() else { return false };
+        if least >= tried || least > 0 && now < self.next_exchange {
+            return false;
+        }
+        if least > 0 {
+            self.next_exchange = now + EXCHANGE_INTERVAL;
+        }
+        if let Some(subscribed) = self.subscriptions.remove(&peer) {
+            subscribed.task.cancel();
+            self.core.cut(subscribed.number);
+            let entry = subscribed.peer.borrow().clone();
+            entry.into_iter().for_each(|entry| self.waiting.insert(entry, tried));
+        }
+        true
+    }
+
+    /// A producer that was tried so often in vain is there or has changed. Conditions may ask how
+    /// far away it is, so that is learnt first.
+    fn measure_and_judge(&mut self, entry: PeerEntry, tried: u32) {
         let discovery = &self.means.discovery;
         let matters = discovery.has_max_rtt() || !self.core.config.require.is_empty();
         let peer = *entry.id();
         if !matters || discovery.rtt(&peer).is_some() {
             self.measured.remove(&peer);
-            return self.judge(entry);
+            return self.judge(entry, tried);
         }
         let address = entry.address().clone();
-        if self.measured.insert(peer, entry).is_none() {
+        if self.measured.insert(peer, (entry, tried)).is_none() {
             let (discovery, reports) = (discovery.clone(), self.means.reports.clone());
             self.tasks.spawn("streams.consumer.measure", async move {
                 discovery.probe(address).await;
@@ -131,8 +217,8 @@ impl Worker {
         }
     }
 
-    /// Is this producer one for us?
-    fn judge(&mut self, entry: PeerEntry) {
+    /// Is this producer, which was tried so often in vain, one for us?
+    fn judge(&mut self, entry: PeerEntry, tried: u32) {
         let peer = *entry.id();
         let (config, discovery) = (&self.core.config, &self.means.discovery);
         let rtt = discovery.rtt(&peer);
@@ -146,7 +232,7 @@ impl Worker {
             return self.cut(&peer);
         };
         let Some(subscribed) = self.subscriptions.get_mut(&peer) else {
-            return self.subscribe(entry, until);
+            return self.subscribe(entry, until, tried);
         };
         subscribed.until = until;
         subscribed.peer.send_replace(Some(entry.clone()));
@@ -174,10 +260,10 @@ impl Worker {
             known.cloned().unwrap_or(entry)
         };
         let expired = expired.into_iter().map(newest).collect::<Vec<_>>();
-        expired.into_iter().for_each(|entry| self.judge(entry));
+        expired.into_iter().for_each(|entry| self.judge(entry, 0));
     }
 
-    fn subscribe(&mut self, entry: PeerEntry, until: Expiration) {
+    fn subscribe(&mut self, entry: PeerEntry, until: Expiration, tried: u32) {
         let number = self.next_number;
         self.next_number += 1;
         let peer = *entry.id();
@@ -186,7 +272,8 @@ impl Worker {
         let subscription =
             Subscription::new(number, self.core.clone(), self.means.clone(), receiver);
         task.spawn("streams.subscription", subscription.run());
-        self.subscriptions.insert(peer, Subscribed { number, peer: sender, until, task });
+        let search = Search::Sought(tried);
+        self.subscriptions.insert(peer, Subscribed { number, peer: sender, until, search, task });
     }
 
     /// The producer is not eligible any more: nothing of it is wanted.
@@ -205,9 +292,19 @@ impl Worker {
             subscriptions.values().any(|subscribed| subscribed.number == number)
         };
         match report {
+            Report::Sought { number, peer, is_reached } => {
+                let subscribed = self.subscriptions.get_mut(&peer);
+                if let Some(subscribed) = subscribed.filter(|it| it.number == number) {
+                    subscribed.search = match subscribed.search {
+                        Search::Sought(tried) if !is_reached => Search::Sought(tried + 1),
+                        _ => Search::Reached,
+                    };
+                }
+                return;
+            }
             Report::Measured(peer) => {
-                if let Some(entry) = self.measured.remove(&peer) {
-                    self.judge(entry);
+                if let Some((entry, tried)) = self.measured.remove(&peer) {
+                    self.judge(entry, tried);
                 }
                 return;
             }
@@ -227,7 +324,7 @@ impl Worker {
                 self.subscriptions.retain(|_, subscribed| subscribed.number != number);
                 self.core.reader().retire(number);
                 if let Some(entry) = again {
-                    self.judge(entry);
+                    self.judge(entry, 0);
                 }
             }
         }

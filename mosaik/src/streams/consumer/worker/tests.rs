@@ -14,6 +14,20 @@ use crate::streams::{
 };
 use crate::ticket::Ticket;
 
+fn worker(network: &crate::Network, config: ConsumerConfig) -> Worker {
+    let core = Arc::new(Core::new(config, None, 1));
+    let (reports, received) = mpsc::unbounded_channel();
+    let tasks = Tasks::new();
+    let means = Means {
+        transport: network.streams().0.transport.clone(),
+        discovery: network.discovery().clone(),
+        random: crate::random::Random::from_seed(1),
+        reports,
+        tasks: tasks.clone(),
+    };
+    Worker::new(core, means, tasks, received)
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_ticket_that_was_renewed_is_seen_before_the_old_one_expires() {
     let n = nodes(2).await;
@@ -32,18 +46,8 @@ async fn a_ticket_that_was_renewed_is_seen_before_the_old_one_expires() {
 
     let mut config = ConsumerConfig::new("stream".into(), None);
     config.ticket_validators.push(Arc::new(Dated));
-    let core = Arc::new(Core::new(config, None, 1));
-    let (reports, received) = mpsc::unbounded_channel();
-    let tasks = Tasks::new();
-    let means = Means {
-        transport: n[0].streams().0.transport.clone(),
-        discovery: discovery.clone(),
-        random: crate::random::Random::from_seed(1),
-        reports,
-        tasks: tasks.clone(),
-    };
-    let mut worker = Worker::new(core, means, tasks, received);
-    worker.judge(entry().unwrap());
+    let mut worker = worker(&n[0], config);
+    worker.judge(entry().unwrap(), 0);
     let followed =
         |worker: &Worker| worker.subscriptions.get(&peer).map(|it| (it.number, it.until));
     let before = followed(&worker).expect("its ticket is valid");
@@ -54,4 +58,47 @@ async fn a_ticket_that_was_renewed_is_seen_before_the_old_one_expires() {
     worker.expire();
     let after = followed(&worker).expect("it was renewed in time");
     assert!(after.0 == before.0 && after.1 != before.1, "{after:?}");
+}
+
+/// Entries of producers that do not exist.
+fn phantoms(count: usize) -> Vec<PeerEntry> {
+    let peer = |number: usize| {
+        let mut seed = [7; 32];
+        seed[..8].copy_from_slice(&number.to_le_bytes());
+        iroh::SecretKey::from_bytes(&seed).public()
+    };
+    (0..count).map(|number| PeerEntry::new("network", peer(number))).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn few_of_the_producers_that_cannot_be_reached_are_sought_at_once_and_all_in_turn() {
+    let n = nodes(1).await;
+    let mut worker = worker(&n[0], ConsumerConfig::new("stream".into(), None));
+    let entries = phantoms(3 * MAX_SOUGHT);
+    entries.iter().for_each(|entry| worker.apply(PeerDelta::Added(entry.clone())));
+    let begun = Instant::now();
+    let mut sought = std::collections::BTreeMap::<PeerId, u32>::new();
+    while sought.len() < entries.len() || sought.values().any(|tries| *tries < 2) {
+        worker.seek(Instant::now());
+        assert_eq!(worker.subscriptions.len(), MAX_SOUGHT);
+        let due = worker.next_exchange;
+        tokio::select! {
+            Some(report) = worker.reports.recv() => {
+                if let Report::Sought { peer, is_reached, .. } = &report {
+                    assert!(!is_reached);
+                    *sought.entry(*peer).or_default() += 1;
+                }
+                worker.hear(report);
+            }
+            () = sleep_until(due) => {}
+        }
+        assert!(begun.elapsed() < Duration::from_secs(600), "{} were sought", sought.len());
+    }
+    // A newcomer does not wait for all these.
+    let newcomer = &phantoms(3 * MAX_SOUGHT + 1)[3 * MAX_SOUGHT];
+    worker.apply(PeerDelta::Added(newcomer.clone()));
+    worker.seek(Instant::now());
+    assert!(worker.subscriptions.contains_key(newcomer.id()));
+    entries.iter().for_each(|entry| worker.apply(PeerDelta::Removed(*entry.id())));
+    assert!(worker.waiting.is_empty());
 }
