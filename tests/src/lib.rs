@@ -3,6 +3,8 @@
 use std::{
     env, fs,
     future::Future,
+    io,
+    os::unix::fs::PermissionsExt,
     panic::Location,
     sync::{
         Once,
@@ -13,6 +15,7 @@ use std::{
 
 use mosaik::network::NetworkBuilder;
 use mosaik::{Network, UniqueId};
+use tempfile::TempDir;
 use tokio::time::{Instant, sleep, timeout};
 use tracing_subscriber::{
     EnvFilter,
@@ -24,7 +27,7 @@ pub mod converge;
 pub mod hostile;
 mod process;
 
-pub use process::NodeProcess;
+pub use process::{NodeProcess, Process};
 
 /// How often [`eventually`] looks.
 const LOOK_AGAIN: Duration = Duration::from_millis(5);
@@ -38,7 +41,7 @@ pub fn scaled(limit: Duration) -> Duration {
 
 /// A limit in seconds.
 #[must_use]
-pub fn secs(seconds: u64) -> Duration {
+pub const fn secs(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
@@ -114,6 +117,16 @@ pub fn unique_name() -> String {
     static COUNT: AtomicU64 = AtomicU64::new(0);
     let count = COUNT.fetch_add(1, Ordering::Relaxed);
     format!("test-{}-{count}-{}", std::process::id(), UniqueId::random())
+}
+
+/// A directory of this user alone.
+///
+/// # Errors
+/// When it cannot be made.
+pub fn private_dir() -> io::Result<TempDir> {
+    let dir = tempfile::tempdir()?;
+    fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o700))?;
+    Ok(dir)
 }
 
 /// A builder for a node on loopback that finds no other by itself.

@@ -18,7 +18,7 @@ use rand::{RngExt, SeedableRng, rngs::StdRng};
 use serde::de::DeserializeOwned;
 use tokio::time::timeout;
 
-use super::wire::{self, Body, Hello, Offer, Opening, RawEntry, Verdict};
+use super::wire::{self, Hello, Offer, Opening, RawEntry, Verdict};
 
 /// How often an attacker of this process was let in.
 static ENTERED: AtomicU64 = AtomicU64::new(0);
@@ -125,19 +125,10 @@ impl Attacker {
     }
 
     fn entry_at(&self, version: wire::Version, tags: usize) -> RawEntry {
-        let mut tags: Vec<_> = (0..tags).map(|_| UniqueId::random()).collect();
-        tags.sort_unstable();
-        let mut streams = self.streams.clone();
-        streams.sort_unstable();
-        let body = Body {
-            network: wire::tag(&self.network),
-            version,
-            protocol: "1.0.0".into(),
-            address: self.endpoint.addr(),
-            tags,
-            streams,
-            tickets: Vec::new(),
-        };
+        let mut body =
+            wire::Body::new(&self.network, version, self.endpoint.addr()).with_tags(tags);
+        body.streams.clone_from(&self.streams);
+        body.streams.sort_unstable();
         let beat = wire::sign_beat(&self.key, &self.network, version, wire::now());
         wire::sign_entry(&self.key, &body, Some(beat))
     }

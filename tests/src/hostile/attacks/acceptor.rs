@@ -16,10 +16,11 @@ use crate::hostile::{
 const UNTIL_DIALLED: Duration = Duration::from_secs(3);
 
 /// Ever new identities that say that they produce what the node wants, and leave: the node dials
-/// them.
-pub(super) async fn hostile_acceptor(aim: &Aim) -> u64 {
+/// them. Each attacker begins with another lie.
+pub(super) async fn hostile_acceptor(aim: &Aim<'_>, number: usize) -> u64 {
     let mut dialled = 0;
-    aim.again(async |number| {
+    let first = 5 * (number as u64 + 1);
+    aim.again(async |round| {
         let mut attacker = aim.attacker().await?;
         attacker.streams = vec![stream_id("open")];
         attacker.enter().await?.conn.close(0_u8.into(), b"");
@@ -27,7 +28,7 @@ pub(super) async fn hostile_acceptor(aim: &Aim) -> u64 {
         let incoming = timeout_at(until, attacker.endpoint.accept()).await?;
         let conn = incoming.context("the endpoint is open")?.accept()?.await?;
         dialled += 1;
-        timeout_at(until, welcome(&attacker, &conn, number)).await?
+        timeout_at(until, welcome(&attacker, &conn, first + round)).await?
     })
     .await;
     dialled
