@@ -124,6 +124,14 @@ impl Attacker {
         self.entry_at(self.version(), tags)
     }
 
+    /// What it offers in the hello: its entry.
+    pub(super) fn offer(&self) -> (Offer, RawEntry) {
+        let version = self.version();
+        let entry = self.entry_at(version, 0);
+        let digest = *blake3::hash(&entry.bytes).as_bytes();
+        (Offer { version, digest, known: None, held: Vec::new() }, entry)
+    }
+
     fn entry_at(&self, version: wire::Version, tags: usize) -> RawEntry {
         let mut body =
             wire::Body::new(&self.network, version, self.endpoint.addr()).with_tags(tags);
@@ -150,10 +158,7 @@ impl Attacker {
         say(&mut send, &Hello::Opening(self.opening(&conn, wire::DIALLER)?, None)).await?;
         let Hello::Opening(_, verdict) = hear(&mut recv).await? else { bail!("not an opening") };
         ensure!(matches!(verdict, None | Some(Verdict::Keep)), "not kept: {verdict:?}");
-        let version = self.version();
-        let entry = self.entry_at(version, 0);
-        let digest = *blake3::hash(&entry.bytes).as_bytes();
-        let offer = Offer { version, digest, known: None, held: Vec::new() };
+        let (offer, entry) = self.offer();
         let ours = verdict.is_none().then_some(Verdict::Keep);
         say(&mut send, &Hello::Offer(ours, wire::encode(&offer).into())).await?;
         let bodies = wire::Bodies { entry: Some(entry), tickets: Vec::new() };

@@ -9,7 +9,7 @@ use tokio::time::{Instant, timeout_at};
 use super::{Aim, garbage, stream_id};
 use crate::hostile::{
     peer::{Attacker, hear, noise, say},
-    wire::{self, Bodies, Hello, Offer, Verdict},
+    wire::{self, Bodies, Hello, Verdict},
 };
 
 /// How long it waits for the node to dial.
@@ -53,9 +53,7 @@ async fn welcome(attacker: &Attacker, conn: &Connection, number: u64) -> anyhow:
         return say(&mut send, &Hello::NewerRun(wire::encode(&entry).into())).await;
     }
     say(&mut send, &Hello::Opening(opening, verdict)).await?;
-    let entry = attacker.entry(0);
-    let digest = *blake3::hash(&entry.bytes).as_bytes();
-    let offer = Offer { version: attacker.version(), digest, known: None, held: Vec::new() };
+    let (offer, entry) = attacker.offer();
     say(&mut send, &Hello::Offer(None, wire::encode(&offer).into())).await?;
     let bodies = match number % 6 {
         4 => noise(500),
