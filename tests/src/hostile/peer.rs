@@ -226,6 +226,14 @@ pub(super) async fn hear<T: DeserializeOwned>(recv: &mut RecvStream) -> anyhow::
     Ok(postcard::from_bytes(&body)?)
 }
 
+/// Reads what comes, and forgets it.
+pub(super) fn drain(mut recv: RecvStream) {
+    tokio::spawn(async move {
+        let mut sink = vec![0; 64 * 1024];
+        while let Ok(Some(_)) = recv.read(&mut sink).await {}
+    });
+}
+
 /// Random bytes.
 pub(super) fn noise(length: usize) -> Vec<u8> {
     let mut rng = StdRng::from_rng(&mut rand::rng());

@@ -9,7 +9,7 @@ use tokio::time::{timeout, timeout_at};
 
 use super::{Aim, garbage};
 use crate::hostile::{
-    peer::{Attacker, Session, noise, say},
+    peer::{Attacker, Session, drain, noise, say},
     wire::{self, Beat, Body, Departure, Item, Page, Summary},
 };
 
@@ -123,13 +123,10 @@ pub(super) async fn sync_turns(aim: &Aim<'_>) -> u64 {
 pub(super) async fn sync_flood(aim: &Aim<'_>) -> u64 {
     let mut told = 0;
     aim.inside(async |attacker, session| {
-        let (mut send, mut recv) = session.open(wire::SYNC).await?;
+        let (mut send, recv) = session.open(wire::SYNC).await?;
         say(&mut send, &Page::End).await?;
         // What comes back is read, so that the exchange goes on.
-        tokio::spawn(async move {
-            let mut sink = vec![0; 64 * 1024];
-            while let Ok(Some(_)) = recv.read(&mut sink).await {}
-        });
+        drain(recv);
         for _ in 0..1000 {
             if aim.is_over() {
                 break;

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use iroh::endpoint::{RecvStream, SendStream, VarInt};
+use iroh::endpoint::{Connection, RecvStream, SendStream, VarInt};
 use tokio::time::{sleep, timeout, timeout_at};
 
 use super::{Aim, garbage, stream_id};
 use crate::hostile::{
-    peer::{Attacker, Session, hear, noise, say},
+    peer::{Attacker, Session, drain, hear, noise, say},
     wire::{self, Answer, Subscribe, Word},
 };
 
@@ -138,45 +138,41 @@ async fn subscribe(
     Ok((send, recv))
 }
 
-pub(super) async fn never_reads(aim: &Aim<'_>) -> u64 {
+/// Subscribers that acknowledge nothing; says how many there were.
+async fn mute(
+    aim: &Aim<'_>,
+    mut meanwhile: impl AsyncFnMut(Connection) -> anyhow::Result<()>,
+) -> u64 {
     let mut subscribed = 0;
-    aim.inside(async |attacker, mut session| {
-        let _bulk = attacker.bulk(&mut session).await?;
-        let mut held = Vec::new();
-        for slot in 0..20 {
-            held.push(subscribe(aim, &session, slot).await?);
-            subscribed += 1;
-        }
-        sleep(Duration::from_secs(2)).await;
-        Ok(())
-    })
-    .await;
-    subscribed
-}
-
-/// Takes all that comes, as fast as it can, and never says so.
-pub(super) async fn never_acknowledges(aim: &Aim<'_>) -> u64 {
-    let mut read = 0;
     aim.inside(async |attacker, mut session| {
         let bulk = attacker.bulk(&mut session).await?;
         let mut held = Vec::new();
         for slot in 0..20 {
             held.push(subscribe(aim, &session, slot).await?);
-            read += 1;
+            subscribed += 1;
         }
-        let readers = async {
-            while let Ok(mut recv) = bulk.accept_uni().await {
-                tokio::spawn(async move {
-                    let mut sink = vec![0; 64 * 1024];
-                    while let Ok(Some(_)) = recv.read(&mut sink).await {}
-                });
-            }
-        };
-        let _ = timeout_at(aim.until, readers).await;
-        Ok(())
+        meanwhile(bulk).await
     })
     .await;
-    read
+    subscribed
+}
+
+pub(super) async fn never_reads(aim: &Aim<'_>) -> u64 {
+    mute(aim, async |_bulk| {
+        sleep(Duration::from_secs(2)).await;
+        Ok(())
+    })
+    .await
+}
+
+/// Takes all that comes, as fast as it can, and never says so.
+pub(super) async fn never_acknowledges(aim: &Aim<'_>) -> u64 {
+    mute(aim, async |bulk| {
+        loop {
+            drain(bulk.accept_uni().await?);
+        }
+    })
+    .await
 }
 
 /// Subscribers that talk nonsense from then on.
