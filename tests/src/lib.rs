@@ -145,13 +145,21 @@ pub fn lone(network: &str) -> NetworkBuilder {
 /// # Panics
 /// When they do not find each other within 10 s.
 pub async fn nodes<const N: usize>() -> [Network; N] {
-    let name = unique_name();
-    let mut nodes = Vec::with_capacity(N);
-    for _ in 0..N {
-        nodes.push(lone(&name).build().await.expect("a node on loopback starts"));
-    }
+    let nodes = strangers(&unique_name(), N).await;
     discover_all(&nodes).await;
     nodes.try_into().expect("as many nodes as were built")
+}
+
+/// Nodes on loopback that do not know each other.
+///
+/// # Panics
+/// When one does not start.
+pub async fn strangers(network: &str, count: usize) -> Vec<Network> {
+    let mut nodes = Vec::with_capacity(count);
+    for _ in 0..count {
+        nodes.push(lone(network).build().await.expect("a node on loopback starts"));
+    }
+    nodes
 }
 
 /// Has every node sync with every other.
