@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
 
 mod discovery;
+mod examples;
 mod hostile;
 mod macros;
 mod metrics;

@@ -3,6 +3,8 @@
 use std::{
     env, fs,
     future::Future,
+    io,
+    os::unix::fs::PermissionsExt,
     panic::Location,
     sync::{
         Once,
@@ -13,6 +15,7 @@ use std::{
 
 use mosaik::network::NetworkBuilder;
 use mosaik::{Network, UniqueId};
+use tempfile::TempDir;
 use tokio::time::{Instant, sleep, timeout};
 use tracing_subscriber::{
     EnvFilter,
@@ -24,7 +27,7 @@ pub mod converge;
 pub mod hostile;
 mod process;
 
-pub use process::NodeProcess;
+pub use process::{NodeProcess, Process};
 
 /// How often [`eventually`] looks.
 const LOOK_AGAIN: Duration = Duration::from_millis(5);
@@ -38,7 +41,7 @@ pub fn scaled(limit: Duration) -> Duration {
 
 /// A limit in seconds.
 #[must_use]
-pub fn secs(seconds: u64) -> Duration {
+pub const fn secs(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
@@ -116,6 +119,16 @@ pub fn unique_name() -> String {
     format!("test-{}-{count}-{}", std::process::id(), UniqueId::random())
 }
 
+/// A directory of this user alone.
+///
+/// # Errors
+/// When it cannot be made.
+pub fn private_dir() -> io::Result<TempDir> {
+    let dir = tempfile::tempdir()?;
+    fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o700))?;
+    Ok(dir)
+}
+
 /// A builder for a node on loopback that finds no other by itself.
 pub fn lone(network: &str) -> NetworkBuilder {
     use mosaik::discovery::Config;
@@ -132,13 +145,21 @@ pub fn lone(network: &str) -> NetworkBuilder {
 /// # Panics
 /// When they do not find each other within 10 s.
 pub async fn nodes<const N: usize>() -> [Network; N] {
-    let name = unique_name();
-    let mut nodes = Vec::with_capacity(N);
-    for _ in 0..N {
-        nodes.push(lone(&name).build().await.expect("a node on loopback starts"));
-    }
+    let nodes = strangers(&unique_name(), N).await;
     discover_all(&nodes).await;
     nodes.try_into().expect("as many nodes as were built")
+}
+
+/// Nodes on loopback that do not know each other.
+///
+/// # Panics
+/// When one does not start.
+pub async fn strangers(network: &str, count: usize) -> Vec<Network> {
+    let mut nodes = Vec::with_capacity(count);
+    for _ in 0..count {
+        nodes.push(lone(network).build().await.expect("a node on loopback starts"));
+    }
+    nodes
 }
 
 /// Has every node sync with every other.

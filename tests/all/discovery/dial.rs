@@ -1,7 +1,7 @@
 //! Joining a network through nodes at given places.
 
 use mosaik::{discovery::NodeTicket, iroh::EndpointAddr};
-use mosaik_tests::{eventually, lone, secs, unique_name, within};
+use mosaik_tests::{eventually, lone, secs, strangers, unique_name, within};
 
 use super::{beside, key, knows, meet, private_dir, until_all_know_all};
 
@@ -51,10 +51,7 @@ async fn a_node_on_this_machine_can_be_dialled_by_its_id_as_soon_as_it_is_built(
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_many_addresses_those_that_answer_are_joined() {
     let name = unique_name();
-    let mut nodes = Vec::new();
-    for _ in 0..4 {
-        nodes.push(lone(&name).build().await.unwrap());
-    }
+    let nodes = strangers(&name, 4).await;
     let silent = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
     let dead = EndpointAddr::new(key().public()).with_ip_addr(silent.local_addr().unwrap());
     let stranger = lone(&unique_name()).build().await.unwrap();

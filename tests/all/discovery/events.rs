@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use mosaik::{Network, discovery::Event};
-use mosaik_tests::{discover_all, eventually, lone, secs, unique_name};
+use mosaik_tests::{discover_all, eventually, lone, secs, strangers, unique_name};
 use tokio::{
     sync::broadcast::error::{RecvError, TryRecvError},
     time::sleep,
@@ -46,11 +46,7 @@ async fn a_peer_is_discovered_updated_and_departed_in_this_order() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn each_peer_is_discovered_once_however_many_tell_of_it() {
-    let name = unique_name();
-    let mut nodes = Vec::new();
-    for _ in 0..6 {
-        nodes.push(lone(&name).build().await.unwrap());
-    }
+    let nodes = strangers(&unique_name(), 6).await;
     let mut all_events: Vec<_> = nodes.iter().map(|node| node.discovery().events()).collect();
     discover_all(&nodes).await;
     sleep(A_WHILE).await;

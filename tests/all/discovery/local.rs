@@ -1,16 +1,16 @@
 //! Nodes of one user on one machine, which find each other through a directory.
 
 use std::{
-    fs::{self, File, Permissions},
+    fs::{self, Permissions},
     os::unix::fs::{PermissionsExt, symlink},
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
 
 use mosaik::Network;
-use mosaik_tests::{NodeProcess, eventually, secs, unique_name};
+use mosaik_tests::{NodeProcess, eventually, hostile::HostileFiles, secs, unique_name};
 
-use super::{beside, key, knows, private_dir};
+use super::{beside, knows, private_dir};
 
 /// Long enough for two nodes on a machine to find each other, if they can.
 const A_WHILE: Duration = Duration::from_millis(700);
@@ -133,46 +133,17 @@ async fn a_network_s_own_directory_is_checked_as_well() {
     assert_eq!(fs::read_dir(elsewhere.path()).unwrap().count(), 0);
 }
 
-/// Puts files into the network's directory that no node would write; some with a lock that is
-/// held, so that they count as those of living nodes.
-fn plant_hostile_files(dir: &Path, secret: &Path) -> Vec<File> {
-    let mut locks = Vec::new();
-    let mut plant = |is_alive: bool, plant: &dyn Fn(&Path)| {
-        let id = key().public();
-        if is_alive {
-            let lock = File::create(dir.join(format!("{id}.lock"))).unwrap();
-            lock.try_lock().unwrap();
-            locks.push(lock);
-        }
-        plant(&dir.join(format!("{id}.entry")));
-    };
-    for is_alive in [true, false] {
-        plant(is_alive, &|path| fs::write(path, b"garbage").unwrap());
-        plant(is_alive, &|path| fs::write(path, b"").unwrap());
-        plant(is_alive, &|path| fs::write(path, vec![7; 4 << 20]).unwrap());
-        plant(is_alive, &|path| symlink(secret, path).unwrap());
-        plant(is_alive, &|path| symlink("/dev/zero", path).unwrap());
-        plant(is_alive, &|path| fs::create_dir(path).unwrap());
-    }
-    let id = key().public();
-    symlink(secret, dir.join(format!("{id}.lock"))).unwrap();
-    fs::write(dir.join(format!("{id}.entry")), b"garbage").unwrap();
-    fs::write(dir.join("no-id.entry"), b"garbage").unwrap();
-    fs::write(dir.join(".entry"), b"garbage").unwrap();
-    locks
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn hostile_files_harm_nobody() {
     let (name, dir, outside) = (unique_name(), private_dir(), private_dir());
     let secret = outside.path().join("secret");
     fs::write(&secret, "mine").unwrap();
     let a = beside(&name, dir.path()).build().await.unwrap();
-    let _locks = plant_hostile_files(&inner(dir.path()), &secret);
+    let planted = HostileFiles::plant(&inner(dir.path()), &name, &secret).unwrap();
     let b = beside(&name, dir.path()).build().await.unwrap();
     let took = find_each_other(&a, &b).await;
     println!("beside hostile files, two nodes found each other in {took:?}");
-    let _more = plant_hostile_files(&inner(dir.path()), &secret);
+    let more = HostileFiles::plant(&inner(dir.path()), &name, &secret).unwrap();
     let c = beside(&name, dir.path()).build().await.unwrap();
     find_each_other(&a, &c).await;
     find_each_other(&b, &c).await;
@@ -180,4 +151,5 @@ async fn hostile_files_harm_nobody() {
     for node in [&a, &b, &c] {
         assert_eq!(node.discovery().catalog().peers_count(), 2);
     }
+    drop((planted, more));
 }

@@ -1,6 +1,6 @@
 //! Who finds whom, how soon, and what is told of it.
 
-use std::{fs, os::unix::fs::PermissionsExt, path::Path};
+use std::path::Path;
 
 use mosaik::{
     Network, SecretKey,
@@ -30,9 +30,7 @@ fn alone() -> ConfigBuilder {
 
 /// A directory of this user alone.
 fn private_dir() -> TempDir {
-    let dir = tempfile::tempdir().unwrap();
-    fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o700)).unwrap();
-    dir
+    mosaik_tests::private_dir().unwrap()
 }
 
 /// A node that finds others through a directory.

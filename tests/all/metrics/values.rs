@@ -76,6 +76,13 @@ async fn refusals_are_counted_by_reason() {
     let nodes = [a, lone(&name).build().await.unwrap(), lone(&name).build().await.unwrap()];
     discover_all(&nodes).await;
     let [a, b, c] = &nodes;
+    let foreign = [("reason", "different_network")];
+    let before = scrape_until(address(a), "published", |scrape| {
+        scrape.value(a, "mosaik_discovery_refusals", &[("reason", "forged")]) == Some(0)
+    })
+    .await;
+    let refused = before.value(a, "mosaik_network_connections_refused", &foreign);
+    assert_eq!(refused, None, "there is no such series yet");
     let producer = a.streams().producer::<u64>().with_stream_id(STREAM).with_max_consumers(1);
     let producer = producer.build().unwrap();
     let _first = b.streams().consumer::<u64>().with_stream_id(STREAM).build();
@@ -88,7 +95,6 @@ async fn refusals_are_counted_by_reason() {
     let reason = ("reason", "no_capacity");
     scrape_until(address(a), "refused", |scrape| {
         let of_stream = [("stream", stream.as_str()), reason];
-        let foreign = [("reason", "different_network")];
         scrape.value(a, "mosaik_streams_producer_consumers_rejected", &of_stream) >= Some(1)
             && scrape.value(a, "mosaik_streams_connections_rejected", &[reason]) >= Some(1)
             && scrape.value(a, "mosaik_network_connections_refused", &foreign) >= Some(1)

@@ -1,22 +1,22 @@
 //! What hostile peers do, each until its time is over.
 
-use std::{fmt, str::FromStr, time::Duration};
+use std::{fmt, path::PathBuf, str::FromStr, time::Duration};
 
 use anyhow::bail;
 use futures::future::join_all;
-use iroh::{EndpointAddr, endpoint::VarInt};
+use iroh::EndpointAddr;
 use mosaik::UniqueId;
-use tokio::time::{Instant, sleep, timeout, timeout_at};
+use tokio::time::{Instant, sleep, timeout_at};
 
-use super::peer::{Attacker, entered, noise, say};
+use super::peer::{Attacker, Session, entered, noise};
 use super::wire;
 
 mod acceptor;
 mod discovery;
+mod files;
+mod producers;
+mod strangers;
 mod streams;
-
-/// How many identities attack at once.
-const ATTACKERS: usize = 4;
 
 macro_rules! attacks {
     ($($(#[$doc:meta])* $name:ident = $text:literal,)*) => {
@@ -70,6 +70,8 @@ attacks! {
     WordGarbage = "word-garbage",
     /// Producers that send noise, frames without end, and far more than the window.
     LyingProducer = "lying-producer",
+    /// Sixteen producers that begin the longest datum, and never send its last byte.
+    BegunDatums = "begun-datums",
     /// Peers that the node dials: noise, lies and half a hello from the other end.
     HostileAcceptor = "hostile-acceptor",
     /// Entries that are forged, foreign, from the future, replayed, about the node itself.
@@ -84,6 +86,8 @@ attacks! {
     GossipLies = "gossip-lies",
     /// Rightly signed announcements of ever new identities, and offers without end.
     GossipFlood = "gossip-flood",
+    /// Files and links that no node would write, in the local directory.
+    LocalFiles = "local-files",
 }
 
 impl fmt::Display for Attack {
@@ -103,25 +107,35 @@ impl FromStr for Attack {
     }
 }
 
-/// Against whom, and for how long.
+/// Who is attacked.
 #[derive(Clone, Debug)]
-pub(super) struct Aim {
-    pub(super) network: String,
-    pub(super) target: EndpointAddr,
-    pub(super) until: Instant,
+pub struct Victim {
+    /// The name of its network.
+    pub network: String,
+    /// Where it listens.
+    pub address: EndpointAddr,
+    /// Through which it finds nodes of the same machine.
+    pub directory: Option<PathBuf>,
 }
 
-impl Aim {
-    pub(super) fn is_over(&self) -> bool {
+/// Against whom, and for how long.
+#[derive(Debug)]
+struct Aim<'a> {
+    victim: &'a Victim,
+    until: Instant,
+}
+
+impl Aim<'_> {
+    fn is_over(&self) -> bool {
         Instant::now() >= self.until
     }
 
-    pub(super) async fn attacker(&self) -> anyhow::Result<Attacker> {
-        Attacker::new(&self.network, self.target.clone()).await
+    async fn attacker(&self) -> anyhow::Result<Attacker> {
+        Attacker::new(&self.victim.network, self.victim.address.clone()).await
     }
 
     /// Does it again and again; a refusal is no reason to stop. Says how often it was done.
-    pub(super) async fn again(&self, mut once: impl AsyncFnMut(u64) -> anyhow::Result<()>) -> u64 {
+    async fn again(&self, mut once: impl AsyncFnMut(u64) -> anyhow::Result<()>) -> u64 {
         let mut times = 0;
         while !self.is_over() {
             match timeout_at(self.until, once(times)).await {
@@ -138,6 +152,20 @@ impl Aim {
         }
         times
     }
+
+    /// Does it again and again as the same peer.
+    async fn alone(&self, mut once: impl AsyncFnMut(&Attacker, u64) -> anyhow::Result<()>) -> u64 {
+        let Ok(attacker) = self.attacker().await else { return 0 };
+        self.again(async |round| once(&attacker, round).await).await
+    }
+
+    /// The same, each time let in anew.
+    async fn inside(
+        &self,
+        mut once: impl AsyncFnMut(&Attacker, Session) -> anyhow::Result<()>,
+    ) -> u64 {
+        self.alone(async |attacker, _| once(attacker, attacker.enter().await?).await).await
+    }
 }
 
 impl Attack {
@@ -151,7 +179,16 @@ impl Attack {
                 | Self::SilentConnections
                 | Self::SlowHello
                 | Self::BodiesGarbage
+                | Self::LocalFiles
         )
+    }
+
+    /// How many identities attack at once.
+    const fn identities(self) -> usize {
+        match self {
+            Self::BegunDatums => 16,
+            _ => 4,
+        }
     }
 
     /// What the node must count as refused: one reason of each list.
@@ -171,13 +208,15 @@ impl Attack {
             Self::WordGarbage => &[&["unknown_messages"]],
             Self::LyingProducer => &[&["too_long"], &["undecodable"]],
             Self::SyncLies => &[&["forged"], &["foreign"], &["future"]],
+            Self::BegunDatums => &[&["truncated"]],
+            Self::HostileAcceptor => &[&["malformed", "oversized"]],
+            Self::SyncTurns => &[&["malformed"]],
             Self::GossipLies => &[&["forged", "malformed"]],
+            Self::LocalFiles => &[&["malformed"], &["oversized"], &["forged"], &["foreign"]],
             // These are refused when they have gone on for long.
             Self::Crowd
             | Self::NeverReads
             | Self::NeverAcknowledges
-            | Self::HostileAcceptor
-            | Self::SyncTurns
             | Self::SyncFlood
             | Self::SyncPhantoms
             | Self::GossipFlood => &[],
@@ -190,47 +229,51 @@ impl Attack {
         match self {
             // A subscription that says nothing has five seconds.
             Self::HalfOpenStreams => Duration::from_millis(7500),
+            // The datums are begun, and then broken off in time to be counted.
+            Self::BegunDatums => producers::BROKEN_OFF.saturating_mul(2),
             _ => Duration::ZERO,
         }
     }
 
-    /// Attacks a node of a network for a while; says how often it tried, and how often attackers
-    /// of this process have been let in.
-    pub async fn run(self, network: &str, target: EndpointAddr, span: Duration) -> (u64, u64) {
-        let aim = Aim { network: network.into(), target, until: Instant::now() + span };
-        let attackers = (0..ATTACKERS).map(|number| self.attack(&aim, number));
+    /// Attacks a node for a while; says how often it tried, and how often attackers of this process
+    /// have been let in.
+    pub async fn run(self, victim: &Victim, span: Duration) -> (u64, u64) {
+        let aim = Aim { victim, until: Instant::now() + span };
+        let attackers = (0..self.identities()).map(|number| self.attack(&aim, number));
         (join_all(attackers).await.into_iter().sum(), entered())
     }
 
-    async fn attack(self, aim: &Aim, number: usize) -> u64 {
+    async fn attack(self, aim: &Aim<'_>, number: usize) -> u64 {
         match self {
-            Self::HelloGarbage => hello_garbage(aim).await,
-            Self::WrongMac => wrong_mac(aim).await,
-            Self::SilentConnections => silent_connections(aim).await,
-            Self::SlowHello => slow_hello(aim).await,
-            Self::BodiesGarbage => discovery::bodies_garbage(aim).await,
-            Self::Crowd => crowd(aim).await,
-            Self::StreamGarbage => stream_garbage(aim).await,
-            Self::HalfOpenStreams => half_open_streams(aim).await,
+            Self::HelloGarbage => strangers::hello_garbage(aim).await,
+            Self::WrongMac => strangers::wrong_mac(aim).await,
+            Self::SilentConnections => strangers::silent_connections(aim).await,
+            Self::SlowHello => strangers::slow_hello(aim).await,
+            Self::BodiesGarbage => strangers::bodies_garbage(aim).await,
+            Self::Crowd => strangers::crowd(aim).await,
+            Self::StreamGarbage => streams::stream_garbage(aim).await,
+            Self::HalfOpenStreams => streams::half_open_streams(aim, self.identities()).await,
+            Self::SignalGarbage => streams::signal_garbage(aim).await,
             Self::BulkGarbage => streams::bulk_garbage(aim).await,
+            Self::NeverReads => streams::never_reads(aim).await,
+            Self::NeverAcknowledges => streams::never_acknowledges(aim).await,
+            Self::WordGarbage => streams::word_garbage(aim).await,
+            Self::LyingProducer => producers::lying_producer(aim, number).await,
+            Self::BegunDatums => producers::begun_datums(aim).await,
+            Self::HostileAcceptor => acceptor::hostile_acceptor(aim, number).await,
             Self::SyncLies => discovery::sync_lies(aim).await,
+            Self::SyncTurns => discovery::sync_turns(aim).await,
             Self::SyncFlood => discovery::sync_flood(aim).await,
             Self::SyncPhantoms => discovery::sync_phantoms(aim).await,
             Self::GossipLies => discovery::gossip_lies(aim).await,
             Self::GossipFlood => discovery::gossip_flood(aim).await,
-            Self::SignalGarbage => signal_garbage(aim).await,
-            Self::NeverAcknowledges => streams::never_acknowledges(aim).await,
-            Self::WordGarbage => streams::word_garbage(aim).await,
-            Self::HostileAcceptor => acceptor::hostile_acceptor(aim).await,
-            Self::SyncTurns => discovery::sync_turns(aim).await,
-            Self::NeverReads => streams::never_reads(aim).await,
-            Self::LyingProducer => streams::lying_producer(aim, number).await,
+            Self::LocalFiles => files::local_files(aim).await,
         }
     }
 }
 
 /// Messages that are none, by number: noise, a length without end, one too large, a truncated one.
-pub(super) fn garbage(number: u64) -> Vec<u8> {
+fn garbage(number: u64) -> Vec<u8> {
     match number % 5 {
         0 => noise(200),
         1 => vec![0xff; 64],
@@ -240,143 +283,6 @@ pub(super) fn garbage(number: u64) -> Vec<u8> {
     }
 }
 
-async fn hello_garbage(aim: &Aim) -> u64 {
-    let Ok(attacker) = aim.attacker().await else { return 0 };
-    aim.again(async |number| {
-        let conn = attacker.dial(wire::CONTROL).await?;
-        let (mut send, mut recv) = conn.open_bi().await?;
-        send.write_all(&garbage(number)).await?;
-        send.finish()?;
-        let _ = recv.read_to_end(1000).await;
-        conn.close(VarInt::from_u32(0), b"");
-        Ok(())
-    })
-    .await
-}
-
-async fn wrong_mac(aim: &Aim) -> u64 {
-    let Ok(attacker) = aim.attacker().await else { return 0 };
-    aim.again(async |_| {
-        let conn = attacker.dial(wire::CONTROL).await?;
-        let (mut send, mut recv) = conn.open_bi().await?;
-        let mut opening = attacker.opening(&conn, wire::DIALLER)?;
-        opening.mac[7] ^= 1;
-        say(&mut send, &wire::Hello::Opening(opening, None)).await?;
-        let answer = recv.read_to_end(1000).await;
-        anyhow::ensure!(answer.is_err(), "nothing is shown to a stranger");
-        Ok(())
-    })
-    .await
-}
-
-async fn silent_connections(aim: &Aim) -> u64 {
-    let Ok(attacker) = aim.attacker().await else { return 0 };
-    let silences = (0..100).map(|_| {
-        aim.again(async |_| {
-            let conn = attacker.dial(wire::CONTROL).await?;
-            conn.closed().await;
-            Ok(())
-        })
-    });
-    join_all(silences).await.into_iter().sum()
-}
-
-async fn slow_hello(aim: &Aim) -> u64 {
-    let Ok(attacker) = aim.attacker().await else { return 0 };
-    let hellos = (0..50).map(|_| {
-        aim.again(async |_| {
-            let conn = attacker.dial(wire::CONTROL).await?;
-            let (mut send, _recv) = conn.open_bi().await?;
-            let hello = wire::Hello::Opening(attacker.opening(&conn, wire::DIALLER)?, None);
-            for byte in wire::framed(&wire::encode(&hello)) {
-                send.write_all(&[byte]).await?;
-                sleep(Duration::from_millis(100)).await;
-            }
-            Ok(())
-        })
-    });
-    join_all(hellos).await.into_iter().sum()
-}
-
-async fn crowd(aim: &Aim) -> u64 {
-    let mut inside = Vec::new();
-    let mut entered = 0;
-    while !aim.is_over() {
-        let Ok(attacker) = aim.attacker().await else { break };
-        match timeout_at(aim.until, attacker.enter()).await {
-            Ok(Ok(session)) => {
-                entered += 1;
-                inside.push((attacker, session));
-            }
-            Ok(Err(_)) => sleep(Duration::from_millis(10)).await,
-            Err(_) => break,
-        }
-    }
-    entered
-}
-
-async fn stream_garbage(aim: &Aim) -> u64 {
-    let Ok(attacker) = aim.attacker().await else { return 0 };
-    aim.again(async |_| {
-        let session = attacker.enter().await?;
-        for number in 0..500 {
-            let kind = [wire::GOSSIP, wire::SYNC, wire::SUBSCRIBE, 4, 0, 255][number as usize % 6];
-            let (mut send, mut recv) = session.open(kind).await?;
-            send.write_all(&garbage(number / 6)).await?;
-            let _ = send.finish();
-            if number % 2 == 0 {
-                let _ = recv.stop(VarInt::from_u32(1));
-            }
-        }
-        Ok(())
-    })
-    .await
-}
-
-async fn signal_garbage(aim: &Aim) -> u64 {
-    let Ok(attacker) = aim.attacker().await else { return 0 };
-    aim.again(async |number| {
-        let mut session = attacker.enter().await?;
-        if number % 6 == 5 {
-            // A token from the wrong side.
-            say(&mut session.send, &wire::Signal::BulkToken([7; 16])).await?;
-        } else {
-            session.send.write_all(&garbage(number)).await?;
-        }
-        let _ = timeout(Duration::from_millis(200), session.conn.closed()).await;
-        Ok(())
-    })
-    .await
-}
-
-async fn half_open_streams(aim: &Aim) -> u64 {
-    let Ok(attacker) = aim.attacker().await else { return 0 };
-    let mut opened = 0;
-    while !aim.is_over() {
-        let Ok(session) = attacker.enter().await else {
-            sleep(Duration::from_millis(100)).await;
-            continue;
-        };
-        let mut streams = Vec::new();
-        while !aim.is_over() && session.conn.close_reason().is_none() {
-            // The other kinds have few places: what is more is refused at once.
-            match timeout_at(aim.until, session.open(wire::SUBSCRIBE)).await {
-                Ok(Ok(stream)) => streams.push(stream),
-                // As many as the node allows are open: they are given up, for others.
-                Ok(Err(_)) => streams.clear(),
-                Err(_) => break,
-            }
-            opened += 1;
-            if streams.len() >= 10_000 / ATTACKERS {
-                // Until the node has had enough of them.
-                sleep(Duration::from_secs(6)).await;
-                streams.clear();
-            }
-        }
-    }
-    opened
-}
-
-pub(super) fn stream_id(name: &str) -> UniqueId {
+fn stream_id(name: &str) -> UniqueId {
     UniqueId::from(name)
 }

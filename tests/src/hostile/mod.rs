@@ -5,11 +5,14 @@
 
 mod attacks;
 mod campaign;
+mod files;
 mod node;
+mod pair;
 mod peer;
 mod wire;
 
-pub use attacks::Attack;
-pub use campaign::{Campaign, Outcome, Scale};
+pub use attacks::{Attack, Victim};
+pub use campaign::{Outcome, Scale, measure, withstand};
+pub use files::HostileFiles;
 pub use node::{attacked, honest};
 pub use peer::{Attacker, Session};

@@ -3,9 +3,10 @@
 use std::{
     collections::BTreeMap,
     future::pending,
+    path::Path,
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -13,7 +14,7 @@ use std::{
 use anyhow::{Context, ensure};
 use mosaik::{
     Bytes, Network,
-    discovery::NodeTicket,
+    discovery::{Config, NodeTicket},
     futures::{SinkExt, StreamExt},
     streams::producer::OnLag,
 };
@@ -23,14 +24,16 @@ use tokio::{
     time::sleep,
 };
 
-/// The node that is attacked: it consumes `honest`, checks that nothing is missing, and says on
-/// every line of its input how much came and what it refused.
+/// The node that is attacked: it looks for others in `directory`, consumes `honest`, checks that
+/// nothing is missing, and says on every line of its input how much came and what it refused.
 ///
 /// # Errors
 /// When it cannot start, or something that was sent did not come.
-pub async fn attacked(name: &str) -> anyhow::Result<()> {
+pub async fn attacked(name: &str, directory: &Path) -> anyhow::Result<()> {
     let metrics = "127.0.0.1:0".parse()?;
-    let network = crate::lone(name).with_prometheus_addr(metrics).build().await?;
+    let discovery = Config::builder().with_mdns(false).with_local_directory(directory);
+    let builder = crate::lone(name).with_discovery(discovery).with_prometheus_addr(metrics);
+    let network = builder.build().await?;
     println!("{}", network.local().ticket());
     let received = Arc::new(AtomicU64::new(0));
     let mut honest = network.streams().consumer::<u64>().with_stream_id("honest").build();
@@ -111,7 +114,8 @@ async fn refused(network: &Network) -> anyhow::Result<BTreeMap<String, u64>> {
 }
 
 /// The honest peer: sends numbers on `honest` as fast as they are taken, reads `twin`, and says on
-/// every line of its input how much came.
+/// every line of its input how much came. When its input ends it stops, says how much it sent, and
+/// stays until it is killed, so that the last of it can arrive.
 ///
 /// # Errors
 /// When it cannot start or reach the other.
@@ -122,6 +126,7 @@ pub async fn honest(name: &str, ticket: &NodeTicket) -> anyhow::Result<()> {
     let mut producer = network.streams().producer::<u64>().with_stream_id("honest").build()?;
     let mut twin = network.streams().consumer::<Bytes>().with_stream_id("twin").build();
     let received = AtomicU64::new(0);
+    let stopped = AtomicBool::new(false);
     let reading = async {
         while twin.next().await.is_some() {
             received.fetch_add(1, Ordering::Relaxed);
@@ -132,14 +137,19 @@ pub async fn honest(name: &str, ticket: &NodeTicket) -> anyhow::Result<()> {
         while lines.next_line().await?.is_some() {
             println!("{}", received.load(Ordering::Relaxed));
         }
+        stopped.store(true, Ordering::Relaxed);
         pending::<anyhow::Result<()>>().await
     };
     let sending = async {
         producer.when().online().await;
-        for number in 0.. {
-            producer.feed(number).await?;
+        let mut sent = 0;
+        while !stopped.load(Ordering::Relaxed) {
+            producer.feed(sent).await?;
+            sent += 1;
         }
-        anyhow::Ok(())
+        producer.close().await?;
+        println!("{sent}");
+        pending::<anyhow::Result<()>>().await
     };
     tokio::select! {
         () = reading => Ok(()),

@@ -18,7 +18,7 @@ use rand::{RngExt, SeedableRng, rngs::StdRng};
 use serde::de::DeserializeOwned;
 use tokio::time::timeout;
 
-use super::wire::{self, Body, Hello, Offer, Opening, RawEntry, Verdict};
+use super::wire::{self, Hello, Offer, Opening, RawEntry, Verdict};
 
 /// How often an attacker of this process was let in.
 static ENTERED: AtomicU64 = AtomicU64::new(0);
@@ -124,20 +124,19 @@ impl Attacker {
         self.entry_at(self.version(), tags)
     }
 
+    /// What it offers in the hello: its entry.
+    pub(super) fn offer(&self) -> (Offer, RawEntry) {
+        let version = self.version();
+        let entry = self.entry_at(version, 0);
+        let digest = *blake3::hash(&entry.bytes).as_bytes();
+        (Offer { version, digest, known: None, held: Vec::new() }, entry)
+    }
+
     fn entry_at(&self, version: wire::Version, tags: usize) -> RawEntry {
-        let mut tags: Vec<_> = (0..tags).map(|_| UniqueId::random()).collect();
-        tags.sort_unstable();
-        let mut streams = self.streams.clone();
-        streams.sort_unstable();
-        let body = Body {
-            network: wire::tag(&self.network),
-            version,
-            protocol: "1.0.0".into(),
-            address: self.endpoint.addr(),
-            tags,
-            streams,
-            tickets: Vec::new(),
-        };
+        let mut body =
+            wire::Body::new(&self.network, version, self.endpoint.addr()).with_tags(tags);
+        body.streams.clone_from(&self.streams);
+        body.streams.sort_unstable();
         let beat = wire::sign_beat(&self.key, &self.network, version, wire::now());
         wire::sign_entry(&self.key, &body, Some(beat))
     }
@@ -159,10 +158,7 @@ impl Attacker {
         say(&mut send, &Hello::Opening(self.opening(&conn, wire::DIALLER)?, None)).await?;
         let Hello::Opening(_, verdict) = hear(&mut recv).await? else { bail!("not an opening") };
         ensure!(matches!(verdict, None | Some(Verdict::Keep)), "not kept: {verdict:?}");
-        let version = self.version();
-        let entry = self.entry_at(version, 0);
-        let digest = *blake3::hash(&entry.bytes).as_bytes();
-        let offer = Offer { version, digest, known: None, held: Vec::new() };
+        let (offer, entry) = self.offer();
         let ours = verdict.is_none().then_some(Verdict::Keep);
         say(&mut send, &Hello::Offer(ours, wire::encode(&offer).into())).await?;
         let bodies = wire::Bodies { entry: Some(entry), tickets: Vec::new() };
@@ -228,6 +224,14 @@ pub(super) async fn hear<T: DeserializeOwned>(recv: &mut RecvStream) -> anyhow::
     let mut body = vec![0; length];
     recv.read_exact(&mut body).await?;
     Ok(postcard::from_bytes(&body)?)
+}
+
+/// Reads what comes, and forgets it.
+pub(super) fn drain(mut recv: RecvStream) {
+    tokio::spawn(async move {
+        let mut sink = vec![0; 64 * 1024];
+        while let Ok(Some(_)) = recv.read(&mut sink).await {}
+    });
 }
 
 /// Random bytes.

@@ -80,6 +80,28 @@ pub(super) struct Body {
     pub(super) tickets: Vec<(UniqueId, UniqueId, u64)>,
 }
 
+impl Body {
+    /// Of a peer without tags, streams and tickets.
+    pub(super) fn new(network: &UniqueId, version: Version, address: EndpointAddr) -> Self {
+        Self {
+            network: tag(network),
+            version,
+            protocol: "1.0.0".into(),
+            address,
+            tags: Vec::new(),
+            streams: Vec::new(),
+            tickets: Vec::new(),
+        }
+    }
+
+    /// With so many tags that nobody else has.
+    pub(super) fn with_tags(mut self, tags: usize) -> Self {
+        self.tags = (0..tags).map(|_| UniqueId::random()).collect();
+        self.tags.sort_unstable();
+        self
+    }
+}
+
 #[derive(Debug, Clone, Serialize)]
 pub(super) struct RawEntry {
     pub(super) bytes: Bytes,
@@ -212,6 +234,16 @@ pub(super) fn sign_entry(key: &SecretKey, body: &Body, beat: Option<Beat>) -> Ra
     let digest = blake3::hash(&bytes);
     let signature = key.sign(&[b"mosaik discovery entry 1", &digest.as_bytes()[..]].concat());
     RawEntry { bytes: bytes.into(), signature, beat, tickets: Vec::new() }
+}
+
+/// The entry of a peer that was made up for it, rightly signed.
+pub(super) fn phantom(network: &UniqueId, tags: usize) -> RawEntry {
+    let (key, now) = (SecretKey::generate(), now());
+    let address = EndpointAddr::new(key.public()).with_ip_addr(([127, 0, 0, 1], 9).into());
+    let mut body = Body::new(network, (now, now), address).with_tags(tags);
+    body.streams.push(UniqueId::from("open"));
+    let beat = sign_beat(&key, network, body.version, now);
+    sign_entry(&key, &body, Some(beat))
 }
 
 pub(super) fn sign_beat(key: &SecretKey, network: &UniqueId, version: Version, time: u64) -> Beat {

@@ -212,3 +212,37 @@ async fn the_seed_alone_decides_latencies() {
     assert_eq!(latencies(1), latencies(1));
     assert!((2..20).any(|seed| latencies(seed) != latencies(1)));
 }
+
+/// How late each of 200 packets of a bad link comes.
+async fn delays(seed: u64, others_talk: bool) -> Vec<Duration> {
+    let [a, b] = ids();
+    let net = SimNet::new(seed, SimConfig::default());
+    net.set_links(&LinkQuality::default().with_loss(0.3).with_jitter(30 * MS));
+    let (near, far) = Connection::pair(&net, a, b);
+    let other = SecretKey::from_bytes(&[3; 32]).public();
+    let (elsewhere, _there) = Connection::pair(&net, a, other);
+    let mut delays = Vec::new();
+    for _ in 0..200 {
+        if others_talk {
+            let mut send = elsewhere.open_uni().unwrap();
+            send.write_all_chunks(&mut text("something else")).await.unwrap();
+        }
+        let sent = Instant::now();
+        let mut send = near.open_uni().unwrap();
+        send.write_all_chunks(&mut text("packet")).await.unwrap();
+        let mut recv = far.accept_uni().await.unwrap();
+        recv.read_chunk().await.unwrap();
+        delays.push(sent.elapsed());
+    }
+    delays
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_seed_alone_decides_which_packets_are_lost_and_which_are_late() {
+    let once = delays(1, false).await;
+    assert_eq!(delays(1, false).await, once);
+    assert_eq!(delays(1, true).await, once, "what others send changes nothing");
+    let (least, most) = (once.iter().min().unwrap(), once.iter().max().unwrap());
+    assert!(*most >= *least + 50 * MS, "some were lost: {least:?} to {most:?}");
+    assert_ne!(delays(2, false).await, once);
+}

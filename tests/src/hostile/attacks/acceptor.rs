@@ -9,17 +9,18 @@ use tokio::time::{Instant, timeout_at};
 use super::{Aim, garbage, stream_id};
 use crate::hostile::{
     peer::{Attacker, hear, noise, say},
-    wire::{self, Bodies, Hello, Offer, Verdict},
+    wire::{self, Bodies, Hello, Verdict},
 };
 
 /// How long it waits for the node to dial.
 const UNTIL_DIALLED: Duration = Duration::from_secs(3);
 
 /// Ever new identities that say that they produce what the node wants, and leave: the node dials
-/// them.
-pub(super) async fn hostile_acceptor(aim: &Aim) -> u64 {
+/// them. Each attacker begins with another lie.
+pub(super) async fn hostile_acceptor(aim: &Aim<'_>, number: usize) -> u64 {
     let mut dialled = 0;
-    aim.again(async |number| {
+    let first = 5 * (number as u64 + 1);
+    aim.again(async |round| {
         let mut attacker = aim.attacker().await?;
         attacker.streams = vec![stream_id("open")];
         attacker.enter().await?.conn.close(0_u8.into(), b"");
@@ -27,7 +28,7 @@ pub(super) async fn hostile_acceptor(aim: &Aim) -> u64 {
         let incoming = timeout_at(until, attacker.endpoint.accept()).await?;
         let conn = incoming.context("the endpoint is open")?.accept()?.await?;
         dialled += 1;
-        timeout_at(until, welcome(&attacker, &conn, number)).await?
+        timeout_at(until, welcome(&attacker, &conn, first + round)).await?
     })
     .await;
     dialled
@@ -52,9 +53,7 @@ async fn welcome(attacker: &Attacker, conn: &Connection, number: u64) -> anyhow:
         return say(&mut send, &Hello::NewerRun(wire::encode(&entry).into())).await;
     }
     say(&mut send, &Hello::Opening(opening, verdict)).await?;
-    let entry = attacker.entry(0);
-    let digest = *blake3::hash(&entry.bytes).as_bytes();
-    let offer = Offer { version: attacker.version(), digest, known: None, held: Vec::new() };
+    let (offer, entry) = attacker.offer();
     say(&mut send, &Hello::Offer(None, wire::encode(&offer).into())).await?;
     let bodies = match number % 6 {
         4 => noise(500),

@@ -3,57 +3,27 @@
 use std::time::Duration;
 
 use anyhow::ensure;
-use iroh::{EndpointAddr, SecretKey};
+use iroh::SecretKey;
 use mosaik::UniqueId;
 use tokio::time::{timeout, timeout_at};
 
 use super::{Aim, garbage};
 use crate::hostile::{
-    peer::{Attacker, Session, hear, noise, say},
-    wire::{
-        self, Beat, Bodies, Body, Departure, Hello, Item, Offer, Page, RawEntry, Summary, Verdict,
-    },
+    peer::{Attacker, Session, drain, noise, say},
+    wire::{self, Beat, Body, Departure, Item, Page, Summary},
 };
 
 const HOUR: u64 = 3_600_000_000;
 /// How long one sync may take.
 const SYNC_LIMIT: Duration = Duration::from_secs(1);
 
-/// An entry of an identity that was made up for it.
-fn phantom(attacker: &Attacker, tags: usize) -> (SecretKey, RawEntry) {
-    let key = SecretKey::generate();
-    let version = (attacker.start, wire::now());
-    let mut tags: Vec<_> = (0..tags).map(|_| UniqueId::random()).collect();
-    tags.sort_unstable();
-    let body = Body {
-        network: wire::tag(&attacker.network),
-        version,
-        protocol: "1.0.0".into(),
-        address: EndpointAddr::new(key.public()).with_ip_addr(([127, 0, 0, 1], 9).into()),
-        tags,
-        streams: vec![super::stream_id("open")],
-        tickets: Vec::new(),
-    };
-    let beat = wire::sign_beat(&key, &attacker.network, version, wire::now());
-    let entry = wire::sign_entry(&key, &body, Some(beat));
-    (key, entry)
-}
-
 /// An entry that must be refused, by number: forged, foreign, of the future, of the past, about
 /// the node itself, damaged.
 fn lie(attacker: &Attacker, number: u64) -> Item {
     let key = &attacker.key;
     let version = attacker.version();
-    let body = |version: wire::Version, network: &UniqueId| Body {
-        network: wire::tag(network),
-        version,
-        protocol: "1.0.0".into(),
-        address: attacker.endpoint.addr(),
-        tags: Vec::new(),
-        streams: Vec::new(),
-        tickets: Vec::new(),
-    };
     let network = &attacker.network;
+    let body = |version, network| Body::new(network, version, attacker.endpoint.addr());
     let beat = |version, time| wire::sign_beat(key, network, version, time);
     match number % 8 {
         0 => {
@@ -85,43 +55,6 @@ fn lie(attacker: &Attacker, number: u64) -> Item {
     }
 }
 
-pub(super) async fn bodies_garbage(aim: &Aim) -> u64 {
-    let Ok(attacker) = aim.attacker().await else { return 0 };
-    aim.again(async |number| {
-        let conn = attacker.dial(wire::CONTROL).await?;
-        let (mut send, mut recv) = conn.open_bi().await?;
-        say(&mut send, &Hello::Opening(attacker.opening(&conn, wire::DIALLER)?, None)).await?;
-        let Hello::Opening(_, verdict) = hear(&mut recv).await? else { return Ok(()) };
-        let ours = verdict.is_none().then_some(Verdict::Keep);
-        let offer = match number % 6 {
-            0 => noise(80),
-            1 => vec![1; 300_000],
-            2 => return Ok(send.write_all(&garbage(number / 6)).await?),
-            _ => {
-                let version = attacker.version();
-                let offer = Offer { version, digest: [0; 32], known: None, held: Vec::new() };
-                wire::encode(&offer)
-            }
-        };
-        say(&mut send, &Hello::Offer(ours, offer.into())).await?;
-        let bodies = match number % 6 {
-            3 => noise(500),
-            4 => {
-                let entry = Some(phantom(&attacker, 0).1);
-                // Tickets that the entry does not name, beside an entry of somebody else.
-                let tickets = vec![(UniqueId::random(), noise(100_000).into()); 2];
-                wire::encode(&Bodies { entry, tickets })
-            }
-            5 => vec![1; 320 * 1024],
-            _ => wire::encode(&Bodies { entry: None, tickets: Vec::new() }),
-        };
-        say(&mut send, &Hello::Bodies(bodies.into())).await?;
-        let _ = recv.read_to_end(1 << 20).await;
-        Ok(())
-    })
-    .await
-}
-
 /// A sync in which these pages follow the summary, which is empty; until the node ends it.
 async fn sync(session: &Session, pages: &[Vec<u8>]) -> anyhow::Result<()> {
     let (mut send, mut recv) = session.open(wire::SYNC).await?;
@@ -142,14 +75,12 @@ fn page(page: &Page) -> Vec<u8> {
 }
 
 /// One lie in each sync, behind what is true: a sync ends at its first forgery.
-pub(super) async fn sync_lies(aim: &Aim) -> u64 {
-    let Ok(attacker) = aim.attacker().await else { return 0 };
-    let replayed = Item::Entry(attacker.entry(1));
+pub(super) async fn sync_lies(aim: &Aim<'_>) -> u64 {
     let mut told = 0;
-    aim.again(async |_| {
-        let session = attacker.enter().await?;
+    aim.inside(async |attacker, session| {
+        let replayed = Item::Entry(attacker.entry(1));
         for number in 0..500 {
-            let items = [Item::Entry(attacker.entry(0)), lie(&attacker, number)];
+            let items = [Item::Entry(attacker.entry(0)), lie(attacker, number)];
             let items = wire::items(items.iter().chain([&replayed]));
             sync(&session, &[page(&items), page(&Page::End)]).await?;
             told += 1;
@@ -161,12 +92,10 @@ pub(super) async fn sync_lies(aim: &Aim) -> u64 {
 }
 
 /// The first turn is right; the pages of the later ones are noise, or do not belong there.
-pub(super) async fn sync_turns(aim: &Aim) -> u64 {
-    let Ok(attacker) = aim.attacker().await else { return 0 };
+pub(super) async fn sync_turns(aim: &Aim<'_>) -> u64 {
     let unknown = SecretKey::generate().public();
     let mut told = 0;
-    aim.again(async |_| {
-        let session = attacker.enter().await?;
+    aim.inside(async |attacker, session| {
         for number in 0..500 {
             let wants = Page::Wants(vec![(unknown, None); 1000]);
             let summary = Page::Summary(vec![Summary {
@@ -191,27 +120,22 @@ pub(super) async fn sync_turns(aim: &Aim) -> u64 {
     told
 }
 
-pub(super) async fn sync_flood(aim: &Aim) -> u64 {
-    let Ok(attacker) = aim.attacker().await else { return 0 };
+pub(super) async fn sync_flood(aim: &Aim<'_>) -> u64 {
     let mut told = 0;
-    aim.again(async |_| {
-        let session = attacker.enter().await?;
-        let (mut send, mut recv) = session.open(wire::SYNC).await?;
+    aim.inside(async |attacker, session| {
+        let (mut send, recv) = session.open(wire::SYNC).await?;
         say(&mut send, &Page::End).await?;
         // What comes back is read, so that the exchange goes on.
-        tokio::spawn(async move {
-            let mut sink = vec![0; 64 * 1024];
-            while let Ok(Some(_)) = recv.read(&mut sink).await {}
-        });
+        drain(recv);
         for _ in 0..1000 {
-            // Making so much takes long, and the node may never make it wait.
             if aim.is_over() {
                 break;
             }
             // Close to the largest entry.
-            let large = Item::Entry(phantom(&attacker, 7000).1);
+            let large = Item::Entry(wire::phantom(&attacker.network, 7000));
             say(&mut send, &wire::items([&large])).await?;
-            let small: Vec<_> = (0..20).map(|_| Item::Entry(phantom(&attacker, 0).1)).collect();
+            let small: Vec<_> =
+                (0..20).map(|_| Item::Entry(wire::phantom(&attacker.network, 0))).collect();
             say(&mut send, &wire::items(&small)).await?;
             told += 21;
         }
@@ -221,13 +145,11 @@ pub(super) async fn sync_flood(aim: &Aim) -> u64 {
     told
 }
 
-pub(super) async fn sync_phantoms(aim: &Aim) -> u64 {
-    let Ok(attacker) = aim.attacker().await else { return 0 };
+pub(super) async fn sync_phantoms(aim: &Aim<'_>) -> u64 {
     // Keys are costly to make; these are enough to choose from.
     let ids: Vec<_> = (0..5000).map(|_| SecretKey::generate().public()).collect();
     let mut named = 0;
-    aim.again(async |_| {
-        let session = attacker.enter().await?;
+    aim.inside(async |attacker, session| {
         let (mut send, mut recv) = session.open(wire::SYNC).await?;
         for _ in 0..12 {
             for ids in ids.chunks(1000) {
@@ -250,28 +172,17 @@ pub(super) async fn sync_phantoms(aim: &Aim) -> u64 {
     named
 }
 
-pub(super) async fn gossip_lies(aim: &Aim) -> u64 {
-    let Ok(attacker) = aim.attacker().await else { return 0 };
-    let topic = wire::topic(&attacker.network);
-    let replayed = wire::announcement(topic, &wire::encode(&Item::Entry(attacker.entry(1))));
+/// Frames as they are made, by number, until it is over; says how many were told.
+async fn gossip(aim: &Aim<'_>, mut frame: impl FnMut(&Attacker, u64) -> Vec<u8>) -> u64 {
     let mut told = 0;
-    aim.again(async |_| {
-        let session = attacker.enter().await?;
+    aim.inside(async |attacker, session| {
         let (mut send, _recv) = session.open(wire::GOSSIP).await?;
         for number in 0..20_000 {
+            // Making so much takes long, and the node may never make it wait.
             if aim.is_over() {
                 break;
             }
-            let content = wire::encode(&lie(&attacker, number));
-            let frame = match number % 7 {
-                0 => replayed.clone(),
-                1 => noise(300),
-                2 => wire::announcement([1; 32], &content),
-                3 => [replayed.as_slice(), &[0]].concat(),
-                4 => wire::announcement(topic, &noise(100)),
-                _ => wire::announcement(topic, &content),
-            };
-            send.write_all(&wire::framed(&frame)).await?;
+            send.write_all(&wire::framed(&frame(attacker, number))).await?;
             told += 1;
         }
         Ok(())
@@ -280,29 +191,34 @@ pub(super) async fn gossip_lies(aim: &Aim) -> u64 {
     told
 }
 
-pub(super) async fn gossip_flood(aim: &Aim) -> u64 {
-    let Ok(attacker) = aim.attacker().await else { return 0 };
-    let topic = wire::topic(&attacker.network);
-    let mut told = 0;
-    aim.again(async |_| {
-        let session = attacker.enter().await?;
-        let (mut send, _recv) = session.open(wire::GOSSIP).await?;
-        for number in 0..20_000 {
-            if aim.is_over() {
-                break;
-            }
-            let frame = if number % 4 == 0 {
-                let ids: Vec<[u8; 32]> = (0..100).map(|_| *UniqueId::random().as_bytes()).collect();
-                wire::offers(topic, &ids)
-            } else {
-                let (_, entry) = phantom(&attacker, 10);
-                wire::announcement(topic, &wire::encode(&Item::Entry(entry)))
-            };
-            send.write_all(&wire::framed(&frame)).await?;
-            told += 1;
+pub(super) async fn gossip_lies(aim: &Aim<'_>) -> u64 {
+    let mut replayed = None;
+    gossip(aim, |attacker, number| {
+        let topic = wire::topic(&attacker.network);
+        let of_item = |item: &Item| wire::announcement(topic, &wire::encode(item));
+        let replayed = replayed.get_or_insert_with(|| of_item(&Item::Entry(attacker.entry(1))));
+        let lie = lie(attacker, number);
+        match number % 7 {
+            0 => replayed.clone(),
+            1 => noise(300),
+            2 => wire::announcement([1; 32], &wire::encode(&lie)),
+            3 => [replayed.as_slice(), &[0]].concat(),
+            4 => wire::announcement(topic, &noise(100)),
+            _ => of_item(&lie),
         }
-        Ok(())
     })
-    .await;
-    told
+    .await
+}
+
+pub(super) async fn gossip_flood(aim: &Aim<'_>) -> u64 {
+    gossip(aim, |attacker, number| {
+        let topic = wire::topic(&attacker.network);
+        if number % 4 == 0 {
+            let ids: Vec<[u8; 32]> = (0..100).map(|_| *UniqueId::random().as_bytes()).collect();
+            return wire::offers(topic, &ids);
+        }
+        let entry = Item::Entry(wire::phantom(&attacker.network, 10));
+        wire::announcement(topic, &wire::encode(&entry))
+    })
+    .await
 }

@@ -1,0 +1,3 @@
+//! The examples, as the processes that users start.
+
+mod group_chat;
