@@ -48,7 +48,8 @@ struct Told {
 /// Nothing may be doubled or reordered between a subscribed consumer and its producer, and nothing
 /// may be missing that was not reported; a consumer may begin anywhere. Where the producer waits
 /// for its consumers, nothing may be missing at all unless the two were kept apart for too long.
-/// In a share group each datum reaches somebody, and a second one only if it is marked.
+/// In a share group each datum reaches somebody, and all deliveries of it but one are marked. That
+/// one may be the last: who is cut off still has what came before.
 #[derive(Debug, Default)]
 pub struct Oracle {
     /// How each stream treats those who lag.
@@ -61,6 +62,8 @@ pub struct Oracle {
     told_in_all: BTreeMap<Place, u64>,
     /// What the share group got of each producer.
     shared: BTreeMap<Place, BTreeSet<u64>>,
+    /// What it got of each producer that was not marked.
+    originals: BTreeMap<Place, BTreeSet<u64>>,
     /// What was done to the links.
     pub outages: Outages,
     /// What is wrong.
@@ -136,12 +139,12 @@ impl Oracle {
     /// By a member of a share group.
     fn shared(&mut self, received: Received) {
         let Received { consumer, producer, n, redelivered, at } = received;
-        let is_new = self.shared.entry(producer).or_default().insert(n);
+        self.shared.entry(producer).or_default().insert(n);
         if redelivered {
             return;
         }
-        if !is_new {
-            self.complain(&received, "which the group has, and it is not marked");
+        if !self.originals.entry(producer).or_default().insert(n) {
+            self.complain(&received, "which the group has, and neither is marked");
         }
         let had = self.had.insert((consumer, producer), Had { next: n + 1, at });
         if let Some(had) = had.filter(|had| n < had.next) {
@@ -359,12 +362,14 @@ mod tests {
             assert!(it.oracle.lacks(A, B, 5).is_some(), "nobody has 2");
             it.got_one(A, B, 2, true);
             assert_eq!(it.oracle.lacks(A, B, 5), None);
+            it.got_one(A, B, 5, true);
+            it.got_one(C, B, 5, false);
         });
         assert!(found.is_empty(), "{found:?}");
         let found = findings(Kind::Shared, |it| {
             it.got(A, B, &[0, 1]).got(C, B, &[1, 2]);
         });
-        one_finding(&found, "is not marked");
+        one_finding(&found, "neither is marked");
         let found = findings(Kind::Shared, |it| {
             it.got(A, B, &[0, 2, 1]);
         });

@@ -132,8 +132,9 @@ impl<D, S> Builder<'_, D, S> {
     /// whatever nodes, exactly one gets each datum of a producer, the one that has most room.
     ///
     /// Delivery is at least once: what a member had not taken when its connection broke goes to
-    /// another one at once, and is [marked](super::Delivery::redelivered). Otherwise each member
-    /// gets its part in order.
+    /// another one at once, and is [marked](super::Delivery::redelivered); a member that was cut
+    /// off may still read what had come to it, later than the other. Otherwise each member gets
+    /// its part in order.
     pub fn in_group(mut self, group: impl Into<UniqueId>) -> Self {
         self.options.config.group = Some(group.into());
         self
