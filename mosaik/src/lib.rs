@@ -37,6 +37,8 @@
 mod clock;
 #[cfg(feature = "macros")]
 pub mod declare;
+#[cfg(any(test, feature = "fuzzing"))]
+mod decoder;
 pub mod discovery;
 mod fmt;
 #[cfg(any(test, feature = "fuzzing"))]

@@ -7,8 +7,6 @@ pub use core::primitive::{str, u8, u128};
 #[cfg(feature = "macros")]
 pub use mosaik_macros::{__declare_stream, __id};
 
-#[cfg(feature = "fuzzing")]
-pub use crate::fuzzing::{Decoder, Mutator, decoders};
 #[cfg(feature = "main")]
 pub use crate::runtime::main;
 pub use crate::runtime::testing;
@@ -21,6 +19,11 @@ pub use crate::{
         Consumer, Producer, StreamConsumer, StreamProducer,
         producer::{BuilderError, OnLag},
     },
+};
+#[cfg(feature = "fuzzing")]
+pub use crate::{
+    decoder::Decoder,
+    fuzzing::{Mutator, decoders},
 };
 
 /// The id that a const parameter adds to that of its type.

@@ -23,11 +23,11 @@ use super::{
     version::PeerEntryVersion,
 };
 use crate::{
-    fuzzing::{Decoder, parses},
+    decoder::{Decoder, parses},
     id::{NetworkId, PeerId},
-    schema::{self, schema_of},
+    schema::{self, fuzzing::encoded, schema_of},
     ticket::Ticket,
-    transport::fuzzing::{encoded, framed, messages},
+    transport::fuzzing::{framed, messages},
 };
 
 const VERSION: PeerEntryVersion = PeerEntryVersion::new(1, 2);

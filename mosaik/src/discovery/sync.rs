@@ -306,6 +306,6 @@ impl<'a> Exchange<'a> {
 #[cfg(any(test, feature = "fuzzing"))]
 pub(super) fn samples(items: Vec<SyncItem>) -> Vec<Page> {
     let (summaries, wants) = super::fuzzing::summaries([1, 2]);
-    let items = items.iter().map(crate::transport::fuzzing::encoded).map(Bytes::from).collect();
+    let items = items.iter().map(crate::schema::fuzzing::encoded).map(Bytes::from).collect();
     vec![Page::Summary(summaries), Page::Items(items), Page::Wants(wants), Page::End]
 }

@@ -1,7 +1,7 @@
 //! The decoders of the files in the data directory.
 
 use super::identity::{parse_key, parse_start};
-use crate::fuzzing::Decoder;
+use crate::decoder::Decoder;
 
 pub(crate) fn decoders() -> Vec<Decoder> {
     let key = Decoder::new("network/key-file", |bytes| {

@@ -16,9 +16,8 @@ use super::{
     shape::{Content, Leaf, NamedType, Parts, Shape},
 };
 use crate::{
-    fuzzing::{Decoder, parses},
+    decoder::{Decoder, parses},
     id::UniqueId,
-    transport::fuzzing::encoded,
 };
 
 /// Nested as deep as the bytes say.
@@ -182,4 +181,9 @@ fn again<T: Serialize + serde::de::DeserializeOwned>(bytes: &[u8]) -> bool {
     let encoded = encode(&value).expect("what was decoded can be encoded");
     assert!(decode::<T>(&encoded).is_ok(), "what was decoded comes out again");
     true
+}
+
+/// A sample, as it travels.
+pub(crate) fn encoded<T: Serialize>(value: &T) -> Vec<u8> {
+    encode(value).expect("samples can be encoded").to_vec()
 }

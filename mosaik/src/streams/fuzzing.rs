@@ -8,7 +8,11 @@ use super::{
     frames::{self, Item, Mark, Splitter},
     protocol::{self, Answer, From, Mismatch, Place, Refusal, Subscribe, VERSION, Word},
 };
-use crate::{fuzzing::Decoder, id::StreamId, schema, transport::fuzzing::encoded};
+use crate::{
+    decoder::Decoder,
+    id::StreamId,
+    schema::{self, fuzzing::encoded},
+};
 
 pub(crate) fn decoders() -> Vec<Decoder> {
     let id = StreamId::from("a stream");

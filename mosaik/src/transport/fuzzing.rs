@@ -3,7 +3,10 @@
 use bytes::{Bytes, BytesMut};
 
 use super::{bulk, hello, message};
-use crate::{fuzzing::Decoder, schema};
+use crate::{
+    decoder::Decoder,
+    schema::{self, fuzzing::encoded},
+};
 
 /// A limit that mutated lengths are on both sides of.
 const LIMIT: usize = 4096;
@@ -29,10 +32,6 @@ pub(crate) fn decoders() -> Vec<Decoder> {
     .sample([1, 7, 0, 0, 0, 0, 0, 0, 0])
     .sample([1, 255, 255, 255, 255, 255, 255, 255, 255]);
     vec![messages, hello, signals, headers]
-}
-
-pub(crate) fn encoded<T: serde::Serialize>(value: &T) -> Vec<u8> {
-    schema::encode(value).expect("samples can be encoded").to_vec()
 }
 
 /// A message as it stands on a stream.
