@@ -1,28 +1,18 @@
 //! The peers of one stream each, for those who only care about that stream.
 
+mod peers;
+
 use std::collections::{BTreeMap, BTreeSet};
 
-use imbl::{OrdMap, ordmap::DiffItem};
+use imbl::ordmap::DiffItem;
 use tokio::sync::watch;
 
+use self::peers::{Listed, Peers};
 use super::{Catalog, Change};
 use crate::{
     discovery::entry::PeerEntry,
     id::{PeerId, StreamId},
 };
-
-/// With how often something was measured of each.
-type Peers = OrdMap<PeerId, (Listed, u32)>;
-
-/// An entry that has changed when the body of a ticket has come, too.
-#[derive(Clone, Debug)]
-struct Listed(PeerEntry);
-
-impl PartialEq for Listed {
-    fn eq(&self, other: &Self) -> bool {
-        self.0.shows_the_same_as(&other.0)
-    }
-}
 
 /// Who produces each of the streams that somebody asked about.
 #[derive(Debug, Default)]
@@ -36,10 +26,11 @@ impl StreamIndex {
         self.watched.retain(|_, sender| !sender.is_closed());
         let sender = self.watched.entry(stream).or_insert_with(|| {
             let producers = catalog.peers().filter(|entry| entry.streams().contains(&stream));
-            let peers = producers.map(|entry| (*entry.id(), (Listed(entry.clone()), 0)));
-            watch::Sender::new(peers.collect())
+            let mut peers = Peers::default();
+            producers.for_each(|entry| peers.insert(*entry.id(), Listed::new(entry.clone())));
+            watch::Sender::new(peers)
         });
-        StreamPeers { receiver: sender.subscribe(), seen: OrdMap::new(), begun: false }
+        StreamPeers { receiver: sender.subscribe(), seen: Peers::default(), begun: false }
     }
 
     pub(crate) fn apply(&mut self, change: &Change) {
@@ -55,12 +46,15 @@ impl StreamIndex {
             let is_producer = new.contains(stream) && !change.hidden;
             let entry = change.new.as_ref().filter(|_| is_producer);
             sender.send_modify(|peers| {
-                let count = peers.get(&change.peer).map_or(0, |(_, count)| *count);
-                let count = count.wrapping_add(u32::from(change.measured));
+                let measured = peers.get(&change.peer).map_or(0, |listed| listed.measured);
+                let measured = measured.wrapping_add(u32::from(change.measured));
                 match entry {
-                    Some(entry) => peers.insert(change.peer, (Listed(entry.clone()), count)),
+                    Some(entry) => {
+                        let listed = Listed { entry: entry.clone(), measured };
+                        peers.insert(change.peer, listed);
+                    }
                     None => peers.remove(&change.peer),
-                };
+                }
             });
         }
     }
@@ -118,13 +112,13 @@ impl StreamPeers {
 
     fn catch_up(&mut self) -> Vec<PeerDelta> {
         let now = self.receiver.borrow_and_update().clone();
-        let deltas = self
-            .seen
-            .diff(&now)
+        let (before, after) = (self.seen.to_map(), now.to_map());
+        let deltas = before
+            .diff(&after)
             .map(|item| match item {
-                DiffItem::Add(_, (Listed(entry), _)) => PeerDelta::Added(entry.clone()),
-                DiffItem::Update { new: (_, (Listed(entry), _)), .. } => {
-                    PeerDelta::Updated(entry.clone())
+                DiffItem::Add(_, listed) => PeerDelta::Added(listed.entry.clone()),
+                DiffItem::Update { new: (_, listed), .. } => {
+                    PeerDelta::Updated(listed.entry.clone())
                 }
                 DiffItem::Remove(peer, _) => PeerDelta::Removed(*peer),
             })

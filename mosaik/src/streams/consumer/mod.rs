@@ -19,11 +19,8 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
-use futures::Stream;
-use tokio::sync::{
-    broadcast,
-    mpsc::{self, error::TryRecvError},
-};
+use futures::{Stream, channel::mpsc::unbounded as channel};
+use tokio::sync::{broadcast, mpsc::error::TryRecvError};
 use tokio_util::sync::DropGuard;
 
 pub(super) use self::source::SourceEnd;
@@ -153,8 +150,9 @@ impl<D> Consumer<D> {
         let tasks = tasks.child();
         let core = Arc::new(Core::new(config, codec.schema(), u64::from_le_bytes(random.bytes())));
         telemetry.add(core.meter.clone());
-        // Each subscription has a few events under way at most.
-        let (reports, received) = mpsc::unbounded_channel();
+        // Each subscription has a few events under way at most. A channel of tokio would take
+        // 1.5 KB before the first.
+        let (reports, received) = channel();
         let means = Means { transport, discovery, random, reports, tasks: tasks.clone() };
         tracing::debug!(stream = %core.config.stream_id, intent = %codec.intent(), "consuming");
         let worker = Worker::new(core.clone(), means, tasks.clone(), received);

@@ -3,8 +3,9 @@
 
 use std::{sync::Arc, time::Duration};
 
+use futures::channel::mpsc::UnboundedSender;
 use tokio::{
-    sync::{broadcast::error::RecvError, mpsc, oneshot, watch},
+    sync::{broadcast::error::RecvError, oneshot, watch},
     time::timeout,
 };
 
@@ -46,7 +47,7 @@ pub(super) struct Means {
     pub(super) transport: Transport,
     pub(super) discovery: Discovery,
     pub(super) random: Random,
-    pub(super) reports: mpsc::UnboundedSender<Report>,
+    pub(super) reports: UnboundedSender<Report>,
     pub(super) tasks: Tasks,
 }
 
@@ -117,7 +118,7 @@ impl Subscription {
             self.core.set_refusal(peer, Some(error));
             self.wait(until, version).await;
         }
-        let _ = self.means.reports.send(Report::Ended { number: self.number });
+        let _ = self.means.reports.unbounded_send(Report::Ended { number: self.number });
     }
 
     /// One subscription from beginning to end; says why it ended and when to try again.
@@ -125,7 +126,7 @@ impl Subscription {
         let connected = self.means.transport.connect(entry.address().clone()).await;
         let (number, peer) = (self.number, *entry.id());
         let is_reached = connected.is_ok();
-        let _ = self.means.reports.send(Report::Sought { number, peer, is_reached });
+        let _ = self.means.reports.unbounded_send(Report::Sought { number, peer, is_reached });
         let link = match connected {
             Ok(link) => link,
             Err(error) => return (Until::Pause, error.into()),
@@ -348,7 +349,7 @@ impl Subscription {
 
     /// Tells the worker about the channel.
     fn tell(&self, channel: Option<ChannelInfo>) {
-        let _ = self.means.reports.send(Report::Channel { number: self.number, channel });
+        let _ = self.means.reports.unbounded_send(Report::Channel { number: self.number, channel });
     }
 
     /// Waits for the time of the next attempt; at most until the producer announces the stream no

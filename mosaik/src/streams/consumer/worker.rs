@@ -5,8 +5,9 @@ mod waiting;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
+use futures::{StreamExt, channel::mpsc::UnboundedReceiver};
 use tokio::{
-    sync::{mpsc, watch},
+    sync::watch,
     time::{Instant, sleep_until},
 };
 
@@ -67,7 +68,7 @@ pub(super) struct Worker {
     core: Arc<Core>,
     means: Means,
     tasks: Tasks,
-    reports: mpsc::UnboundedReceiver<Report>,
+    reports: UnboundedReceiver<Report>,
     subscriptions: BTreeMap<PeerId, Subscribed>,
     /// Producers to which the distance is measured before they are judged.
     measured: BTreeMap<PeerId, (PeerEntry, u32)>,
@@ -83,7 +84,7 @@ impl Worker {
         core: Arc<Core>,
         means: Means,
         tasks: Tasks,
-        reports: mpsc::UnboundedReceiver<Report>,
+        reports: UnboundedReceiver<Report>,
     ) -> Self {
         Self {
             core,
@@ -117,7 +118,7 @@ impl Worker {
                     Some(deltas) => deltas.into_iter().for_each(|delta| self.apply(delta)),
                     None => return,
                 },
-                Some(report) = self.reports.recv() => self.hear(report),
+                Some(report) = self.reports.next() => self.hear(report),
                 () = eligible::until(expiry) => self.expire(),
                 () = sleep_until(self.next_exchange), if !self.waiting.is_empty() => {}
             }
@@ -212,7 +213,7 @@ impl Worker {
             let (discovery, reports) = (discovery.clone(), self.means.reports.clone());
             self.tasks.spawn("streams.consumer.measure", async move {
                 discovery.probe(address).await;
-                let _ = reports.send(Report::Measured(peer));
+                let _ = reports.unbounded_send(Report::Measured(peer));
             });
         }
     }

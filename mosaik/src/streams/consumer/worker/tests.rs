@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use futures::channel::mpsc;
 use tokio::time::sleep;
 
 use super::*;
@@ -16,7 +17,7 @@ use crate::ticket::Ticket;
 
 fn worker(network: &crate::Network, config: ConsumerConfig) -> Worker {
     let core = Arc::new(Core::new(config, None, 1));
-    let (reports, received) = mpsc::unbounded_channel();
+    let (reports, received) = mpsc::unbounded();
     let tasks = Tasks::new();
     let means = Means {
         transport: network.streams().0.transport.clone(),
@@ -83,7 +84,7 @@ async fn few_of_the_producers_that_cannot_be_reached_are_sought_at_once_and_all_
         assert_eq!(worker.subscriptions.len(), MAX_SOUGHT);
         let due = worker.next_exchange;
         tokio::select! {
-            Some(report) = worker.reports.recv() => {
+            Some(report) = worker.reports.next() => {
                 if let Report::Sought { peer, is_reached, .. } = &report {
                     assert!(!is_reached);
                     *sought.entry(*peer).or_default() += 1;
