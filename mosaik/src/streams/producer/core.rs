@@ -10,7 +10,7 @@ use std::sync::{
 };
 
 use bytes::{Bytes, BytesMut};
-use tokio::sync::mpsc;
+use futures::channel::mpsc::UnboundedSender;
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -78,7 +78,7 @@ pub(in crate::streams) struct Core {
     pub(super) channels: Channels,
     pub(in crate::streams) meter: Arc<ProducerMeter>,
     /// To the worker. Each subscriber's task has at most a few under way.
-    pub(super) requests: mpsc::UnboundedSender<Request>,
+    pub(super) requests: UnboundedSender<Request>,
     /// The last handle is gone: no more datums come.
     pub(super) closing: CancellationToken,
     /// Online, and every window has room: what `poll_ready` looks at first.
@@ -137,7 +137,7 @@ impl Core {
         config: ProducerConfig,
         epoch: u64,
         schema: Option<Arc<Schema>>,
-        requests: mpsc::UnboundedSender<Request>,
+        requests: UnboundedSender<Request>,
         undelivered: Option<Undelivered>,
     ) -> Self {
         let roster = Roster::new();

@@ -20,11 +20,8 @@ mod worker;
 use std::{cell::Cell, fmt, sync::Arc, time::Duration};
 
 use bytes::BytesMut;
-use futures::future::poll_fn;
-use tokio::{
-    sync::mpsc,
-    time::{Instant, timeout_at},
-};
+use futures::{channel::mpsc::unbounded as channel, future::poll_fn};
+use tokio::time::{Instant, timeout_at};
 
 use self::core::{Rejected, Room, Then};
 pub use self::{
@@ -130,7 +127,8 @@ impl Handle {
         epoch: u64,
         undelivered: Option<Undelivered>,
     ) -> (Self, Worker) {
-        let (requests, receiver) = mpsc::unbounded_channel();
+        // A channel of tokio would take more than 1 KB before the first.
+        let (requests, receiver) = channel();
         let core = Arc::new(Core::new(config, epoch, codec.schema(), requests, undelivered));
         let worker = Worker::new(core.clone(), receiver, discovery, local);
         (Self { core, registration: Some(registration) }, worker)
@@ -139,7 +137,7 @@ impl Handle {
     /// The handle of a producer that never was: everything fails.
     fn closed(stream_id: StreamId) -> Self {
         let config = ProducerConfig::new(stream_id, NetworkId::zero());
-        let (requests, _) = mpsc::unbounded_channel();
+        let (requests, _) = channel();
         let core = Arc::new(Core::new(config, 0, None, requests, None));
         core.end();
         core.close();

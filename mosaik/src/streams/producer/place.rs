@@ -3,10 +3,8 @@
 
 use std::sync::Arc;
 
-use tokio::{
-    sync::{mpsc, oneshot},
-    time::Instant,
-};
+use futures::channel::mpsc::UnboundedSender;
+use tokio::{sync::oneshot, time::Instant};
 
 use super::{
     core::Core,
@@ -64,7 +62,7 @@ pub(super) struct Place {
     pub(super) broken: bool,
     /// The producer has waited for the consumer in vain.
     pub(super) too_slow: bool,
-    pub(super) requests: mpsc::UnboundedSender<Request>,
+    pub(super) requests: UnboundedSender<Request>,
 }
 
 impl Drop for Place {
@@ -72,7 +70,7 @@ impl Drop for Place {
         // Without a worker there are no places.
         let Self { number: place, broken, too_slow, .. } = *self;
         let leave = Request::Leave { place, broken, too_slow };
-        let _ = self.requests.send(leave);
+        let _ = self.requests.unbounded_send(leave);
     }
 }
 

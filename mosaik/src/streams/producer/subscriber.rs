@@ -84,11 +84,14 @@ impl Subscriber {
         }
         let (slot, is_member) = (request.slot, request.group.is_some());
         let (reply, answer) = oneshot::channel();
-        let answer =
-            match core.requests.send(Request::Join(Box::new(Join { peer, request, reply }))) {
-                Ok(()) => answer.await.ok(),
-                Err(_) => None,
-            };
+        let answer = match core.requests.unbounded_send(Request::Join(Box::new(Join {
+            peer,
+            request,
+            reply,
+        }))) {
+            Ok(()) => answer.await.ok(),
+            Err(_) => None,
+        };
         let mut place = match answer {
             Some(Ok(place)) => place,
             Some(Err(denied)) => return self.wait_for_change(denied).await,
@@ -146,7 +149,7 @@ impl Subscriber {
         let (reply, attached) = oneshot::channel();
         let attach = Request::Attach(Box::new(Attach { place: place.number, stream, reply }));
         let ended = CloseReason::StreamNotFound;
-        core.requests.send(attach).map_err(|_| ended)?;
+        core.requests.unbounded_send(attach).map_err(|_| ended)?;
         let Attached { outlet, from: Position { frames: next, .. } } =
             attached.await.map_err(|_| ended)?;
         let accepted = Answer::Accepted(protocol::Place { epoch: core.epoch, next });

@@ -2,8 +2,9 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
+use futures::{StreamExt, channel::mpsc::UnboundedReceiver};
 use tokio::{
-    sync::{mpsc, oneshot},
+    sync::oneshot,
     time::{Instant, sleep_until},
 };
 
@@ -44,7 +45,7 @@ struct Waiting {
 #[derive(Debug)]
 pub(in crate::streams) struct Worker {
     pub(super) core: Arc<Core>,
-    pub(super) requests: mpsc::UnboundedReceiver<Request>,
+    pub(super) requests: UnboundedReceiver<Request>,
     discovery: Discovery,
     local: PeerId,
     /// Boxed, since most producers have few and a map's node has room for many.
@@ -58,7 +59,7 @@ pub(in crate::streams) struct Worker {
 impl Worker {
     pub(super) fn new(
         core: Arc<Core>,
-        requests: mpsc::UnboundedReceiver<Request>,
+        requests: UnboundedReceiver<Request>,
         discovery: Discovery,
         local: PeerId,
     ) -> Self {
@@ -90,7 +91,7 @@ impl Worker {
             let expiry = self.next_expiry();
             tokio::select! {
                 () = closing.cancelled(), if !closing.is_cancelled() => {}
-                Some(request) = self.requests.recv() => self.handle(request),
+                Some(request) = self.requests.next() => self.handle(request),
                 changed = catalog.changed(), if watched => match changed {
                     Ok(()) => self.review(),
                     Err(_) => return,

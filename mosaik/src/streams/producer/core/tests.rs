@@ -19,7 +19,7 @@ impl Wake for Woke {
 fn who_waits_is_woken_by_whoever_finds_that_there_is_room() {
     let mut config = ProducerConfig::new("stream".into(), NetworkId::zero());
     config.buffer_size = 8;
-    let (requests, _receiver) = mpsc::unbounded_channel();
+    let (requests, _receiver) = futures::channel::mpsc::unbounded();
     let core = Core::new(config, 1, None, requests, None);
     core.set_online(true);
     let (cursor, _) = core.lock().sending.join(Start::Retained, None);

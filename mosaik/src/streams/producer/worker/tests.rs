@@ -31,7 +31,7 @@ async fn a_ticket_that_was_renewed_is_seen_before_the_old_one_expires() {
 
     let mut config = ProducerConfig::new("stream".into(), *n[0].network_id());
     config.ticket_validators.push(Arc::new(Dated));
-    let (requests, receiver) = mpsc::unbounded_channel();
+    let (requests, receiver) = futures::channel::mpsc::unbounded();
     let core = Arc::new(Core::new(config, 1, None, requests, None));
     let mut worker = Worker::new(core, receiver, discovery.clone(), n[0].local().id());
     let request = Subscribe {
