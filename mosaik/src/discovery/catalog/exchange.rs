@@ -133,11 +133,9 @@ impl State {
 
     /// The answer to a wish: the least that brings the other side up to date.
     pub(crate) fn item(&self, want: &Want) -> Option<SyncItem> {
-        let is_own = want.peer == *self.local().id().as_bytes();
-        let peer = match is_own {
-            true => self.local().id(),
-            false => self.known().get_key_value(&want.peer)?.0,
-        };
+        let me = self.local().id();
+        let is_own = want.peer == *me.as_bytes();
+        let peer = if is_own { me } else { self.known().get_key_value(&want.peer)?.0 };
         if let Some(record) = self.record(peer) {
             return Some(match record.beat() {
                 Some(beat) if Some(record.update_version()) == want.version => {

@@ -14,7 +14,7 @@ use super::{
     control::{Control, DataEnd, acknowledge, arrival, invited, linger},
     events::Event,
     source::{Source, SourceEnd, SourceParts, TakenSignal},
-    worker::Report,
+    worker::{Claim, Report},
 };
 use crate::{
     discovery::{Discovery, PeerEntry, PeerEntryVersion},
@@ -58,6 +58,7 @@ pub(super) struct Subscription {
     means: Means,
     /// The producer's entry; `None` once it does not announce the stream any more.
     peer: watch::Receiver<Option<PeerEntry>>,
+    claim: Claim,
     pauses: Pauses,
     /// The data of the subscription before, which may not have been read to the end.
     draining: Option<oneshot::Receiver<()>>,
@@ -101,9 +102,11 @@ impl Subscription {
         core: Arc<Core>,
         means: Means,
         peer: watch::Receiver<Option<PeerEntry>>,
+        claim: Claim,
     ) -> Self {
         let pauses = Pauses::new(core.config.backoff.clone(), means.random.clone());
-        Self { number, core, means, peer, pauses, draining: None, introduced: false, live: false }
+        let (draining, introduced, live) = (None, false, false);
+        Self { number, core, means, peer, claim, pauses, draining, introduced, live }
     }
 
     pub(super) async fn run(mut self) {
@@ -123,14 +126,18 @@ impl Subscription {
 
     /// One subscription from beginning to end; says why it ended and when to try again.
     async fn attempt(&mut self, entry: PeerEntry) -> (Until, SubscribeError) {
-        let connected = self.means.transport.connect(entry.address().clone()).await;
-        let (number, peer) = (self.number, *entry.id());
-        let is_reached = connected.is_ok();
-        let _ = self.means.reports.unbounded_send(Report::Sought { number, peer, is_reached });
-        let link = match connected {
+        let link = match self.means.transport.connect(entry.address().clone()).await {
             Ok(link) => link,
-            Err(error) => return (Until::Pause, error.into()),
+            Err(error) => {
+                let (number, peer) = (self.number, *entry.id());
+                let _ = self.means.reports.unbounded_send(Report::Unreached { number, peer });
+                return (Until::Pause, error.into());
+            }
         };
+        if !self.claim.reach() {
+            // This task is being cancelled.
+            return lost(CloseReason::Cancelled);
+        }
         let slot = link.reserve_bulk();
         let mut control = match self.ask(&link, &slot).await {
             Ok(control) => control,

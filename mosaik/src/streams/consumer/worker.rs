@@ -3,7 +3,11 @@
 
 mod waiting;
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use futures::{StreamExt, channel::mpsc::UnboundedReceiver};
 use tokio::{
@@ -34,8 +38,8 @@ const EXCHANGE_INTERVAL: Duration = Duration::from_millis(100);
 /// What the subscriptions tell.
 #[derive(Debug)]
 pub(super) enum Report {
-    /// There is a link to the producer, or it was sought in vain.
-    Sought { number: u64, peer: PeerId, is_reached: bool },
+    /// The producer could not be reached.
+    Unreached { number: u64, peer: PeerId },
     /// The channel of a subscription, or that it has none any more.
     Channel { number: u64, channel: Option<ChannelInfo> },
     /// The subscription's producer announces the stream no more, and its data have ended.
@@ -50,17 +54,38 @@ struct Subscribed {
     peer: watch::Sender<Option<PeerEntry>>,
     /// When the producer's tickets are to be judged again.
     until: Expiration,
-    search: Search,
+    claim: Claim,
+    /// How often it was sought in vain, before it was reached.
+    tried: u32,
     task: Tasks,
 }
 
-/// How far a subscription has come in reaching its producer.
+/// What becomes of a search: a subscription that has reached its producer is not given up for
+/// another, and one that was given up subscribes to nothing. Who says so first is right: the two
+/// may be under way at once, and data that have come must not be dropped.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Claim(Arc<OnceLock<Outcome>>);
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Search {
-    /// Not yet; with how often it was tried in vain.
-    Sought(u32),
-    /// There was a link.
+enum Outcome {
     Reached,
+    GivenUp,
+}
+
+impl Claim {
+    /// The producer was reached; false if the search was given up.
+    pub(super) fn reach(&self) -> bool {
+        *self.0.get_or_init(|| Outcome::Reached) == Outcome::Reached
+    }
+
+    /// The search is given up; false if the producer was reached.
+    fn give_up(&self) -> bool {
+        *self.0.get_or_init(|| Outcome::GivenUp) == Outcome::GivenUp
+    }
+
+    fn is_open(&self) -> bool {
+        self.0.get().is_none()
+    }
 }
 
 #[derive(Debug)]
@@ -70,7 +95,8 @@ pub(super) struct Worker {
     tasks: Tasks,
     reports: UnboundedReceiver<Report>,
     subscriptions: BTreeMap<PeerId, Subscribed>,
-    /// Producers to which the distance is measured before they are judged.
+    /// Producers to which the distance is measured before they are judged, with how often they
+    /// were tried in vain.
     measured: BTreeMap<PeerId, (PeerEntry, u32)>,
     /// Producers that are sought later.
     waiting: Waiting,
@@ -174,27 +200,26 @@ impl Worker {
     /// that never were do not wait for that.
     fn has_room(&mut self, now: Instant) -> bool {
         let Some(least) = self.waiting.least_tried() else { return false };
-        let tried = |it: &Subscribed| match it.search {
-            Search::Sought(tried) => Some(tried),
-            Search::Reached => None,
-        };
-        let sought = self.subscriptions.iter().filter_map(|(peer, it)| Some((tried(it)?, *peer)));
+        let sought = self.subscriptions.iter().filter(|(_, it)| it.claim.is_open());
         if sought.clone().count() + self.measured.len() < MAX_SOUGHT {
             return true;
         }
-        let Some((tried, peer)) = sought.max() else { return false };
+        let Some((tried, peer)) = sought.map(|(peer, it)| (it.tried, *peer)).max() else {
+            return false;
+        };
         if least >= tried || least > 0 && now < self.next_exchange {
             return false;
         }
         if least > 0 {
             self.next_exchange = now + EXCHANGE_INTERVAL;
         }
-        if let Some(subscribed) = self.subscriptions.remove(&peer) {
+        let given_up = self.subscriptions.extract_if(peer..=peer, |_, it| it.claim.give_up());
+        if let Some((_, subscribed)) = given_up.into_iter().next() {
             subscribed.task.cancel();
-            self.core.cut(subscribed.number);
             let entry = subscribed.peer.borrow().clone();
             entry.into_iter().for_each(|entry| self.waiting.insert(entry, tried));
         }
+        // If it was reached just now, that has made room as well.
         true
     }
 
@@ -269,20 +294,21 @@ impl Worker {
         self.next_number += 1;
         let peer = *entry.id();
         let (sender, receiver) = watch::channel(Some(entry));
-        let task = self.tasks.child();
-        let subscription =
-            Subscription::new(number, self.core.clone(), self.means.clone(), receiver);
+        let (task, claim) = (self.tasks.child(), Claim::default());
+        let (core, means) = (self.core.clone(), self.means.clone());
+        let subscription = Subscription::new(number, core, means, receiver, claim.clone());
         task.spawn("streams.subscription", subscription.run());
-        let search = Search::Sought(tried);
-        self.subscriptions.insert(peer, Subscribed { number, peer: sender, until, search, task });
+        let subscribed = Subscribed { number, peer: sender, until, claim, tried, task };
+        self.subscriptions.insert(peer, subscribed);
     }
 
     /// The producer is not eligible any more: nothing of it is wanted.
     fn cut(&mut self, peer: &PeerId) {
+        // It may have been sought in vain before it had to wait.
+        self.core.set_refusal(*peer, None);
         let Some(subscribed) = self.subscriptions.remove(peer) else { return };
         subscribed.task.cancel();
         self.core.cut(subscribed.number);
-        self.core.set_refusal(*peer, None);
         if self.channels.remove(&subscribed.number).is_some() {
             self.publish();
         }
@@ -293,13 +319,10 @@ impl Worker {
             subscriptions.values().any(|subscribed| subscribed.number == number)
         };
         match report {
-            Report::Sought { number, peer, is_reached } => {
+            Report::Unreached { number, peer } => {
                 let subscribed = self.subscriptions.get_mut(&peer);
                 if let Some(subscribed) = subscribed.filter(|it| it.number == number) {
-                    subscribed.search = match subscribed.search {
-                        Search::Sought(tried) if !is_reached => Search::Sought(tried + 1),
-                        _ => Search::Reached,
-                    };
+                    subscribed.tried = subscribed.tried.saturating_add(1);
                 }
                 return;
             }

@@ -85,8 +85,7 @@ async fn few_of_the_producers_that_cannot_be_reached_are_sought_at_once_and_all_
         let due = worker.next_exchange;
         tokio::select! {
             Some(report) = worker.reports.next() => {
-                if let Report::Sought { peer, is_reached, .. } = &report {
-                    assert!(!is_reached);
+                if let Report::Unreached { peer, .. } = &report {
                     *sought.entry(*peer).or_default() += 1;
                 }
                 worker.hear(report);
@@ -102,4 +101,37 @@ async fn few_of_the_producers_that_cannot_be_reached_are_sought_at_once_and_all_
     assert!(worker.subscriptions.contains_key(newcomer.id()));
     entries.iter().for_each(|entry| worker.apply(PeerDelta::Removed(*entry.id())));
     assert!(worker.waiting.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_search_is_not_given_up_once_the_producer_was_reached() {
+    let n = nodes(1).await;
+    let mut worker = worker(&n[0], ConsumerConfig::new("stream".into(), None));
+    let entries = phantoms(MAX_SOUGHT + 2);
+    let (sought, newcomers) = entries.split_at(MAX_SOUGHT);
+    sought.iter().for_each(|entry| worker.judge(entry.clone(), 1));
+    // One that the worker would give up for another is reached before it can.
+    let last = *worker.subscriptions.keys().next_back().unwrap();
+    assert!(worker.subscriptions[&last].claim.reach());
+    newcomers.iter().for_each(|entry| worker.apply(PeerDelta::Added(entry.clone())));
+    worker.seek(Instant::now());
+    assert!(worker.subscriptions.contains_key(&last), "it stays");
+    assert!(newcomers.iter().all(|entry| worker.subscriptions.contains_key(entry.id())));
+    assert_eq!(worker.subscriptions.len(), MAX_SOUGHT + 1);
+    // And one that was given up subscribes to nothing.
+    let claim = Claim::default();
+    assert!(claim.give_up() && !claim.reach() && claim.give_up());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_producer_that_waits_and_is_not_eligible_any_more_is_not_shown_as_refusing() {
+    let n = nodes(1).await;
+    let mut config = ConsumerConfig::new("stream".into(), None);
+    config.ticket_validators.push(Arc::new(Dated));
+    let mut worker = worker(&n[0], config);
+    let entry = phantoms(1).remove(0);
+    let error = crate::streams::error::SubscribeError::NoCapacity;
+    worker.core.set_refusal(*entry.id(), Some(error));
+    worker.judge(entry, 1);
+    assert!(worker.core.refusals().is_empty());
 }
