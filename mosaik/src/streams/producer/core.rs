@@ -286,16 +286,17 @@ impl Core {
         let mut state = self.lock();
         let (cursor, from) = state.sending.join(start, group);
         if suspect {
-            state.sending.ring.put_on_probation(cursor);
+            state.sending.put_on_probation(cursor);
         }
-        self.shut_if_full(&mut state);
         state.outlets.add(outlet(cursor));
+        // If it is the only one of a group that was kept, nobody waits for that any more.
+        self.after_progress(state);
         from
     }
 
     /// Whether the producer waits for the subscriber when it is too far behind.
     pub(super) fn is_awaited(&self, cursor: CursorId) -> bool {
-        self.lock().sending.ring.is_awaited(cursor)
+        self.lock().sending.is_awaited(cursor)
     }
 
     /// The subscriber is gone for good.

@@ -42,6 +42,8 @@ struct Member {
     writing: usize,
     /// So many it has acknowledged.
     acknowledged: u64,
+    /// Nobody believes that it takes anything, and it has acknowledged nothing since.
+    on_probation: bool,
 }
 
 impl Member {
@@ -77,9 +79,35 @@ impl Group {
 
     pub(super) fn join(&mut self, id: CursorId) {
         let given = VecDeque::new();
-        let (unsent, writing) = (0, 0);
-        self.members.push(Member { id, given, given_bytes: 0, unsent, writing, acknowledged: 0 });
+        let (given_bytes, unsent, writing, acknowledged) = (0, 0, 0, 0);
+        let on_probation = false;
+        self.members.push(Member {
+            id,
+            given,
+            given_bytes,
+            unsent,
+            writing,
+            acknowledged,
+            on_probation,
+        });
         self.dispatch();
+    }
+
+    /// Until the member has acknowledged something, nobody waits for it.
+    pub(super) fn put_on_probation(&mut self, id: CursorId) {
+        if let Some(member) = self.member(id) {
+            member.on_probation = true;
+        }
+    }
+
+    /// Whether the member is one that can be waited for.
+    pub(super) fn is_awaited(&self, id: CursorId) -> bool {
+        self.members.iter().any(|member| member.id == id && !member.on_probation)
+    }
+
+    /// Whether there is such a member.
+    pub(super) fn has_awaited(&self) -> bool {
+        self.members.iter().any(|member| !member.on_probation)
     }
 
     /// A member is gone: the others get what it has not acknowledged.
@@ -155,6 +183,7 @@ impl Group {
             let Some(frame) = member.given.pop_front() else { break };
             member.given_bytes -= frame.bytes.len();
             member.acknowledged += 1;
+            member.on_probation = false;
         }
         self.dispatch();
     }
@@ -180,16 +209,17 @@ impl Group {
         self.members.iter().any(|member| member.id != id && member.unsent > 0)
     }
 
-    /// Whether there is a member, and a frame before this one that was not written for any.
+    /// Whether there is a member that can be waited for, and a frame before this one that was not
+    /// written for any of these.
     pub(super) fn has_unwritten(&self, frames: u64) -> bool {
         let before = |frame: &Frame| frame.number < frames;
         let of_member = |member: &Member| {
             let written = member.given.len().saturating_sub(member.unsent + member.writing);
             member.given.range(written..).any(before)
         };
-        !self.is_empty()
+        self.has_awaited()
             && (self.pending.keys().next().is_some_and(|first| *first < frames)
-                || self.members.iter().any(of_member))
+                || self.members.iter().filter(|member| !member.on_probation).any(of_member))
     }
 
     pub(super) fn progress(&self, id: CursorId) -> Option<Progress> {

@@ -49,15 +49,37 @@ impl Sending {
         let id = ring.new_id();
         ring.set_held(*cursor, false);
         group.join(id);
+        settle(ring, *cursor, group);
         (id, ring.head())
+    }
+
+    /// A peer of which nobody believes that it takes anything: until it has taken something new,
+    /// nobody waits for it, nor for a group of which all members are such.
+    pub(super) fn put_on_probation(&mut self, id: CursorId) {
+        let Some((ring, cursor, group)) = self.group(id) else {
+            return self.ring.put_on_probation(id);
+        };
+        group.put_on_probation(id);
+        settle(ring, cursor, group);
+    }
+
+    /// Whether the producer waits for the subscriber, or for its group because of it, when it is
+    /// too far behind.
+    pub(super) fn is_awaited(&mut self, id: CursorId) -> bool {
+        let waits = self.config.on_lag == OnLag::Block;
+        match self.group(id) {
+            Some((_, _, group)) => waits && group.is_awaited(id),
+            None => self.ring.is_awaited(id),
+        }
     }
 
     /// The subscriber is gone for good. The last member takes its group with it.
     pub(super) fn leave(&mut self, id: CursorId) {
         let mut groups = self.groups.iter_mut();
         let found = groups.find(|(_, (_, group))| group.contains(id));
-        let Some((name, (_, group))) = found else { return self.ring.leave(id) };
+        let Some((name, (cursor, group))) = found else { return self.ring.leave(id) };
         group.leave(id);
+        settle(&mut self.ring, *cursor, group);
         let name = *name;
         self.end_empty_group(&name);
     }
@@ -67,6 +89,7 @@ impl Sending {
     pub(super) fn hold(&mut self, id: CursorId) -> bool {
         let Some((ring, cursor, group)) = self.group(id) else { return self.ring.hold(id) };
         group.leave(id);
+        settle(ring, cursor, group);
         ring.set_held(cursor, group.is_empty());
         group.is_empty()
     }
@@ -91,6 +114,7 @@ impl Sending {
         };
         group.acknowledge(id, frames);
         pull(ring, cursor, group);
+        settle(ring, cursor, group);
         true
     }
 
@@ -172,6 +196,16 @@ fn pull(ring: &mut Ring, cursor: CursorId, group: &mut Group) -> bool {
     pulled
 }
 
+/// The producer waits for a group as long as there is a member for which it does. One without
+/// members stays as the last one has left it.
+fn settle(ring: &mut Ring, cursor: CursorId, group: &Group) {
+    if group.has_awaited() {
+        ring.end_probation(cursor);
+    } else if !group.is_empty() {
+        ring.put_on_probation(cursor);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -239,6 +273,38 @@ mod tests {
         assert!(sending.has_more(ids[0]) && !sending.is_drained(ids[0]));
         assert_eq!(sending.next_batch(ids[0], true, &mut Vec::new()).0.frames, 2);
         assert!(sending.is_drained(ids[0]), "there is nobody else");
+    }
+
+    #[test]
+    fn nobody_waits_for_a_group_of_suspects_until_one_of_them_has_taken_something() {
+        let mut sending = sending(OnLag::Block);
+        let group = Some(UniqueId::from("a group"));
+        let suspect = sending.join(Start::Retained, group).0;
+        sending.put_on_probation(suspect);
+        (0..20).for_each(|body| {
+            assert!(sending.ring.has_room() && sending.is_written(20));
+            if sending.ring.is_overrun() {
+                assert_eq!(sending.ring.overrun(), [], "it skips");
+            }
+            sending.ring.push(&[body]);
+        });
+        assert!(!sending.is_awaited(suspect));
+        // One that is no suspect is waited for, and that does not make the other one better.
+        let member = sending.join(Start::Retained, group).0;
+        assert!(sending.is_awaited(member) && !sending.is_awaited(suspect));
+        assert!(!sending.is_written(20));
+        sending.next_batch(suspect, false, &mut Vec::new());
+        (20..40).for_each(|body| sending.ring.push(&[body]));
+        assert!(!sending.ring.has_room());
+        assert!(!sending.hold(member) && sending.ring.has_room());
+        sending.acknowledge(suspect, 0);
+        assert!(!sending.is_awaited(suspect), "that says nothing");
+        sending.acknowledge(suspect, 1);
+        assert!(sending.is_awaited(suspect));
+        assert!(sending.hold(suspect) && !sending.ring.has_room(), "what is kept stays so");
+        let suspect = sending.join(Start::Retained, group).0;
+        sending.put_on_probation(suspect);
+        assert!(sending.hold(suspect) && sending.ring.has_room(), "that, too");
     }
 
     #[test]

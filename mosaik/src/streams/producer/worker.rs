@@ -273,6 +273,8 @@ impl Worker {
 
     fn leave(&mut self, place: u64, broken: bool, too_slow: bool) {
         let Some(member) = self.members.remove(&place) else { return };
+        // Nobody waited for it, and rightly so.
+        let in_vain = too_slow && member.suspect && !member.has_caught_up(&self.core);
         if too_slow && self.core.config.on_lag == OnLag::Block {
             self.slow.remember(member.key.0);
         } else if member.has_caught_up(&self.core) {
@@ -284,6 +286,7 @@ impl Worker {
                 .values()
                 .any(|other| other.key == member.key && *other.state.borrow() == State::Connected);
             let window = self.core.config.resume_window;
+            let broken = broken && !in_vain;
             let hold = broken && !back && !window.is_zero() && !self.core.closing.is_cancelled();
             let cursor = outlet.cursor();
             if hold && self.core.hold(cursor) {

@@ -3,10 +3,11 @@
 use tokio::time::Instant;
 
 use super::*;
+use crate::id::UniqueId;
 use crate::streams::{
     criteria::Criteria,
     producer::OnLag,
-    protocol::{ANSWER_LIMIT, Answer, From, Subscribe, VERSION},
+    protocol::{ANSWER_LIMIT, Answer, From, Subscribe, VERSION, Word},
 };
 use crate::transport::{
     BulkSlot, CloseReason, Link, MessageReader, MessageWriter, RecvStream, StreamKind,
@@ -22,6 +23,17 @@ struct Raw {
 impl Raw {
     /// Asks for a stream, and says what the producer answered.
     async fn ask(n: &[Network], stream: StreamId, consumer: u64, from: From) -> (Self, Answer) {
+        Self::ask_in(n, stream, consumer, from, None).await
+    }
+
+    /// The same as a member of a share group.
+    async fn ask_in(
+        n: &[Network],
+        stream: StreamId,
+        consumer: u64,
+        from: From,
+        group: Option<UniqueId>,
+    ) -> (Self, Answer) {
         let transport = &n[1].streams().0.transport;
         let link = transport.connect(n[0].local().addr()).await.unwrap();
         let slot = link.reserve_bulk();
@@ -36,7 +48,7 @@ impl Raw {
             slot: slot.id(),
             consumer,
             from,
-            group: None,
+            group,
         };
         writer.send(&request).await.unwrap();
         let answer = soon(reader.next()).await.unwrap().unwrap();
@@ -45,6 +57,12 @@ impl Raw {
 
     async fn subscribe(n: &[Network], stream: StreamId, consumer: u64, from: From) -> Self {
         let (raw, answer) = Self::ask(n, stream, consumer, from).await;
+        assert!(matches!(answer, Answer::Accepted(_)), "{answer:?}");
+        raw
+    }
+
+    async fn join(n: &[Network], stream: StreamId, consumer: u64, group: Option<UniqueId>) -> Self {
+        let (raw, answer) = Self::ask_in(n, stream, consumer, From::Retained, group).await;
         assert!(matches!(answer, Answer::Accepted(_)), "{answer:?}");
         raw
     }
@@ -70,11 +88,25 @@ impl Raw {
 
 #[tokio::test(start_paused = true)]
 async fn who_reads_everything_and_acknowledges_nothing_holds_the_producer_once() {
+    holds_the_producer_once(|_| None).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn so_does_a_member_of_ever_new_groups() {
+    holds_the_producer_once(|consumer| Some(UniqueId::from_u64(consumer))).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn so_does_the_only_member_of_a_group() {
+    holds_the_producer_once(|_| Some(UniqueId::from("a group"))).await;
+}
+
+async fn holds_the_producer_once(group: impl Fn(u64) -> Option<UniqueId>) {
     let n = nodes(2).await;
     let builder = n[0].streams().producer::<Vec<u8>>().online_when(|c| c.minimum_of(0));
     let producer = builder.build().unwrap();
     for consumer in 0..3 {
-        let raw = Raw::subscribe(&n, *producer.stream_id(), consumer, From::Retained).await;
+        let raw = Raw::join(&n, *producer.stream_id(), consumer, group(consumer)).await;
         let swallowing = tokio::spawn(raw.swallow());
         let started = Instant::now();
         for _ in 0..40 {
@@ -89,6 +121,55 @@ async fn who_reads_everything_and_acknowledges_nothing_holds_the_producer_once()
             swallowing.abort();
         }
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_kept_for_others_of_a_group_is_not_kept_for_suspects() {
+    let n = nodes(2).await;
+    let (sink, mut undelivered) = tokio::sync::mpsc::unbounded_channel();
+    let builder = n[0].streams().producer::<u64>().with_undelivered_sink(sink);
+    let producer = builder.online_when(|c| c.minimum_of(0)).build().unwrap();
+    for consumer in 0..3 {
+        let group = Some(UniqueId::from_u64(consumer));
+        let raw = Raw::join(&n, *producer.stream_id(), consumer, group).await;
+        producer.send(consumer).await.unwrap();
+        let cut = timeout(Duration::from_secs(40), raw.ended()).await.unwrap();
+        assert_eq!(cut, CloseReason::TooSlow);
+        let begun = Instant::now();
+        assert_eq!(timeout(Duration::from_secs(20), undelivered.recv()).await, Ok(Some(consumer)));
+        let kept = begun.elapsed() > Duration::from_secs(5);
+        assert_eq!(kept, consumer == 0, "{:?}", begun.elapsed());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_takes_something_in_a_group_is_waited_for_again() {
+    let n = nodes(2).await;
+    let builder = n[0].streams().producer::<u64>().online_when(|c| c.minimum_of(0));
+    let producer = builder.with_buffer_size(8).build().unwrap();
+    let id = *producer.stream_id();
+    let send = async || {
+        for i in 0..20 {
+            if producer.send_timeout(i, Duration::from_secs(5)).await.is_err() {
+                return false;
+            }
+        }
+        true
+    };
+    let group = Some(UniqueId::from("a group"));
+    let raw = Raw::join(&n, id, 1, group).await;
+    assert!(!send().await, "it is waited for");
+    assert_eq!(timeout(Duration::from_secs(40), raw.ended()).await.unwrap(), CloseReason::TooSlow);
+    let mut raw = Raw::join(&n, id, 2, group).await;
+    assert!(send().await, "nobody waits for it");
+    raw.writer.send(&Word::Taken(1)).await.unwrap();
+    sleep(Duration::from_secs(1)).await;
+    assert!(!send().await, "it has taken something");
+    // The peer is forgotten as well, whatever it comes as.
+    drop(raw);
+    until(|| producer.consumers().count() == 0).await;
+    let _raw = Raw::join(&n, id, 3, Some(UniqueId::from("another one"))).await;
+    assert!(!send().await);
 }
 
 #[tokio::test(start_paused = true)]

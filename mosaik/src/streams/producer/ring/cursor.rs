@@ -297,6 +297,15 @@ impl Ring {
         }
     }
 
+    /// It takes what it is sent.
+    pub(in crate::streams::producer) fn end_probation(&mut self, id: CursorId) {
+        if let Some(at) = self.find(id)
+            && self.cursors[at].probation.take().is_some()
+        {
+            self.find_limits();
+        }
+    }
+
     /// Whether the producer waits for the subscriber when it is too far behind.
     pub(in crate::streams::producer) fn is_awaited(&self, id: CursorId) -> bool {
         self.find(id).is_some_and(|at| self.waits_for(&self.cursors[at]))
