@@ -88,15 +88,22 @@ pub(super) struct Held {
 pub(super) enum Kept {
     /// The place of one consumer.
     Place(Key, CursorId),
-    /// A group without members.
-    Group(UniqueId),
+    /// A group without members, and whose place among them was the last.
+    Group { group: UniqueId, by: PeerId },
+}
+
+impl Held {
+    /// Whether it is this group that is kept.
+    pub(super) fn is_of(&self, group: &UniqueId) -> bool {
+        matches!(&self.what, Kept::Group { group: of, .. } if of == group)
+    }
 }
 
 impl Kept {
     pub(super) fn end(&self, core: &Core) {
         match self {
             Self::Place(_, cursor) => core.leave(*cursor),
-            Self::Group(group) => core.end_empty_group(group),
+            Self::Group { group, .. } => core.end_empty_group(group),
         }
     }
 }

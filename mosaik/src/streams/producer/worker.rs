@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     discovery::{Discovery, PeerInfo},
-    id::PeerId,
+    id::{PeerId, UniqueId},
     streams::{
         eligible,
         protocol::{From, Subscribe},
@@ -142,7 +142,7 @@ impl Worker {
         if others >= config.max_consumers {
             return Err(self.deny(CloseReason::NoCapacity, peer));
         }
-        if !self.has_place_for(key) {
+        if !self.has_place_for(key, request.group) {
             let reason = CloseReason::NoCapacity;
             self.core.meter.rejected(reason);
             return Err(Denied { reason, ask_again: None });
@@ -185,12 +185,15 @@ impl Worker {
     }
 
     /// Whether the peer may have one more place. The oldest one that is kept for it gives way.
-    fn has_place_for(&mut self, (peer, consumer): Key) -> bool {
+    fn has_place_for(&mut self, (peer, consumer): Key, group: Option<UniqueId>) -> bool {
         // Who has been told to go does so; and one that comes back takes its own place.
         let served = self.members.values().filter(|it| it.key.0 == peer && it.end.is_some());
         let (own, served): (Vec<_>, Vec<_>) = served.partition(|it| it.key.1 == consumer);
         let served = served.len() + own.len().saturating_sub(1);
-        let kept = |held: &Held| matches!(held.what, Kept::Place(key, _) if key.0 == peer && key.1 != consumer);
+        let kept = |held: &Held| match held.what {
+            Kept::Place(key, _) => key.0 == peer && key.1 != consumer,
+            Kept::Group { group: of, by } => by == peer && group != Some(of),
+        };
         let places = served + self.held.iter().filter(|held| kept(held)).count();
         if places < MAX_PLACES {
             return true;
@@ -242,7 +245,11 @@ impl Worker {
         member.state.send_replace(State::Connected);
         self.core.meter.accepted();
         tracing::debug!(stream = %self.core.config.stream_id, peer = %member.peer.id(), "subscribed");
+        let group = member.group;
         self.supersede(key, place);
+        if let Some(group) = group {
+            self.held.retain(|held| !held.is_of(&group));
+        }
         self.publish();
         attached.map(|outlet| Attached { outlet, from })
     }
@@ -292,9 +299,8 @@ impl Worker {
             if hold && self.core.hold(cursor) {
                 let what = match member.group {
                     Some(group) => {
-                        self.held
-                            .retain(|held| !matches!(held.what, Kept::Group(of) if of == group));
-                        Kept::Group(group)
+                        self.held.retain(|held| !held.is_of(&group));
+                        Kept::Group { group, by: member.key.0 }
                     }
                     None => Kept::Place(member.key, cursor),
                 };

@@ -240,3 +240,31 @@ async fn one_peer_does_not_take_all_places() {
         until(|| producer.consumers().count() == 0).await;
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn groups_that_are_kept_are_among_the_places_of_whose_member_was_the_last() {
+    const GROUPS: u64 = 100;
+    let n = nodes(3).await;
+    let (sink, mut undelivered) = tokio::sync::mpsc::unbounded_channel();
+    let builder = n[0].streams().producer::<u64>().with_undelivered_sink(sink);
+    let builder = builder.with_resume_window(Duration::from_secs(3600));
+    let producer = builder.build().unwrap();
+    let id = *producer.stream_id();
+    for number in 0..GROUPS {
+        let mut raw = Raw::join(&n, id, number, Some(UniqueId::from_u64(number))).await;
+        soon(producer.send(number)).await.unwrap();
+        let sent = || producer.consumers().all(|channel| channel.stats().datums() == 1);
+        until(sent).await;
+        raw.writer.reset(CloseReason::UnexpectedClose);
+        until(|| producer.consumers().count() == 0).await;
+    }
+    // The oldest have given way, each with the datum that it had.
+    for number in 0..GROUPS - 64 {
+        assert_eq!(undelivered.try_recv(), Ok(number));
+    }
+    assert!(undelivered.try_recv().is_err());
+    // Whose group was kept comes back to it.
+    let last = Some(UniqueId::from_u64(GROUPS - 1));
+    let _raw = Raw::join(&n, id, 1, last).await;
+    assert!(undelivered.try_recv().is_err());
+}
