@@ -118,7 +118,7 @@ impl Subscription {
             let (until, error) = self.attempt(entry).await;
             tracing::debug!(stream = %self.core.config.stream_id, %peer, %error, "not subscribed");
             self.live |= matches!(error, SubscribeError::TooSlow | SubscribeError::Undecodable(_));
-            self.core.set_refusal(peer, Some(error));
+            self.tell_refusal(peer, Some(error));
             self.wait(until, version).await;
         }
         let _ = self.means.reports.unbounded_send(Report::Ended { number: self.number });
@@ -248,7 +248,7 @@ impl Subscription {
         channel.stats.start();
         state.send_replace(State::Connected);
         self.core.add_source(self.number, source);
-        self.core.set_refusal(*entry.id(), None);
+        self.tell_refusal(*entry.id(), None);
         self.core.events.tell(Event::Connected { producer: channel.producer });
         self.introduced = false;
         self.live = false;
@@ -357,6 +357,12 @@ impl Subscription {
     /// Tells the worker about the channel.
     fn tell(&self, channel: Option<ChannelInfo>) {
         let _ = self.means.reports.unbounded_send(Report::Channel { number: self.number, channel });
+    }
+
+    /// Tells the worker why the producer is not subscribed to, or that it is.
+    fn tell_refusal(&self, peer: PeerId, error: Option<SubscribeError>) {
+        let refused = Report::Refused { number: self.number, peer, error };
+        let _ = self.means.reports.unbounded_send(refused);
     }
 
     /// Waits for the time of the next attempt; at most until the producer announces the stream no

@@ -24,7 +24,7 @@ use super::{
 use crate::{
     discovery::{PeerDelta, PeerEntry, PeerInfo, StreamPeers},
     id::PeerId,
-    streams::{eligible, status::ChannelInfo},
+    streams::{eligible, error::SubscribeError, status::ChannelInfo},
     tasks::Tasks,
     ticket::Expiration,
 };
@@ -40,6 +40,8 @@ const EXCHANGE_INTERVAL: Duration = Duration::from_millis(100);
 pub(super) enum Report {
     /// The producer could not be reached.
     Unreached { number: u64, peer: PeerId },
+    /// Why the producer is not subscribed to, or that it is.
+    Refused { number: u64, peer: PeerId, error: Option<SubscribeError> },
     /// The channel of a subscription, or that it has none any more.
     Channel { number: u64, channel: Option<ChannelInfo> },
     /// The subscription's producer announces the stream no more, and its data have ended.
@@ -326,6 +328,13 @@ impl Worker {
                 }
                 return;
             }
+            Report::Refused { number, peer, error } => {
+                let subscribed = self.subscriptions.get(&peer);
+                if subscribed.is_some_and(|it| it.number == number && it.peer.borrow().is_some()) {
+                    self.core.set_refusal(peer, error);
+                }
+                return;
+            }
             Report::Measured(peer) => {
                 if let Some((entry, tried)) = self.measured.remove(&peer) {
                     self.judge(entry, tried);
@@ -342,10 +351,10 @@ impl Worker {
             }
             Report::Ended { number } => {
                 // It may be announced again by now: then it begins anew.
-                let again =
-                    self.subscriptions.values().find(|subscribed| subscribed.number == number);
-                let again = again.and_then(|subscribed| subscribed.peer.borrow().clone());
-                self.subscriptions.retain(|_, subscribed| subscribed.number != number);
+                let ended = self.subscriptions.extract_if(.., |_, it| it.number == number);
+                let Some((peer, subscribed)) = ended.into_iter().next() else { return };
+                let again = subscribed.peer.borrow().clone();
+                self.core.set_refusal(peer, None);
                 self.core.reader().retire(number);
                 if let Some(entry) = again {
                     self.judge(entry, 0);

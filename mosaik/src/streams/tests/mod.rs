@@ -349,6 +349,26 @@ async fn what_was_sent_before_the_producer_was_dropped_arrives() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_producer_that_was_dropped_while_its_window_was_full_is_not_shown_as_refusing() {
+    let n = nodes(2).await;
+    let producer = n[0].streams().producer::<Vec<u8>>().with_buffer_size(16).build().unwrap();
+    let mut consumer = n[1].streams().consume::<Vec<u8>>();
+    soon(producer.when().online()).await;
+    let mut sent = 0;
+    while producer.send_timeout(vec![7; 100_000], Duration::from_secs(1)).await.is_ok() {
+        sent += 1;
+    }
+    drop(producer);
+    sleep(Duration::from_secs(2)).await;
+    for _ in 0..sent {
+        assert!(soon(consumer.recv()).await.is_some());
+    }
+    sleep(Duration::from_secs(2)).await;
+    assert_eq!(consumer.refusals().collect::<Vec<_>>(), []);
+    assert_eq!(consumer.producers().count(), 0);
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_end_of_the_network_ends_both_ends() {
     let mut n = nodes(2).await;
     let producer = n[0].streams().produce::<u64>();
