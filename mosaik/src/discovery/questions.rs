@@ -84,9 +84,15 @@ impl Discovery {
         self.shared().followed_streams()
     }
 
-    /// Whether a peer at this distance is not to be used.
-    pub(crate) fn is_too_far(&self, rtt: Option<Duration>) -> bool {
-        self.config.max_rtt.is_some_and(|max| rtt.is_some_and(|rtt| rtt > max))
+    /// The round-trip time to a peer by which those judge who are told when it changes noticeably:
+    /// whoever judged by that of the moment would not judge again.
+    pub(crate) fn told_rtt(&self, peer: &PeerId) -> Option<Duration> {
+        self.shared().told_rtt(peer)
+    }
+
+    /// Whether a peer is known to be too far away to be used.
+    pub(crate) fn is_too_far(&self, peer: &PeerId) -> bool {
+        self.catalog().is_too_far(peer)
     }
 
     /// Whether distances decide about peers.

@@ -47,6 +47,10 @@ impl Estimate {
     pub(super) fn smoothed(&self) -> Duration {
         self.smoothed
     }
+
+    pub(super) fn told(&self) -> Duration {
+        self.told
+    }
 }
 
 /// The peers that are being probed.

@@ -304,6 +304,11 @@ impl Shared {
         self.read(|state| state.rtt(peer))
     }
 
+    /// The same as it was told last to those who use the peer.
+    pub(super) fn told_rtt(&self, peer: &PeerId) -> Option<Duration> {
+        self.read(|state| state.told_rtt(peer))
+    }
+
     /// The round-trip time to a peer was measured; those who use it are told of a change.
     pub(super) fn sample_rtt(&self, peer: &PeerId, sample: Duration) {
         self.change(|state, effects| state.sample_rtt(peer, sample, effects));

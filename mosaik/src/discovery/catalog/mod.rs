@@ -89,6 +89,11 @@ impl Catalog {
         std::iter::once(self.local()).chain(self.signed_peers())
     }
 
+    /// Whether a peer is known to be further away than `max_rtt`.
+    pub(crate) fn is_too_far(&self, id: &PeerId) -> bool {
+        self.0.slow.contains(id)
+    }
+
     /// The entry of a peer or of the local node.
     pub fn get(&self, id: &PeerId) -> Option<&PeerEntry> {
         match self.get_signed(id) {

@@ -171,6 +171,11 @@ impl State {
         self.rtts.get(peer).map(Estimate::smoothed)
     }
 
+    /// The same as it was told last.
+    pub(crate) fn told_rtt(&self, peer: &PeerId) -> Option<Duration> {
+        self.rtts.get(peer).map(Estimate::told)
+    }
+
     /// Takes in a round-trip time; what follows is told if it has changed noticeably, or if it
     /// decides whether the peer can be used.
     pub(crate) fn sample_rtt(&mut self, peer: &PeerId, sample: Duration, effects: &mut Effects) {

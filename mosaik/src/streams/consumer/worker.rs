@@ -167,6 +167,9 @@ impl Worker {
             PeerDelta::Removed(peer) => {
                 self.waiting.remove(&peer);
                 self.measured.remove(&peer);
+                if self.means.discovery.is_too_far(&peer) {
+                    return self.cut(&peer);
+                }
                 self.core.set_refusal(peer, None);
                 // What it has sent before can still be read; it is not asked again.
                 if let Some(subscribed) = self.subscriptions.get_mut(&peer) {
@@ -231,7 +234,7 @@ impl Worker {
         let discovery = &self.means.discovery;
         let matters = discovery.has_max_rtt() || !self.core.config.require.is_empty();
         let peer = *entry.id();
-        if !matters || discovery.rtt(&peer).is_some() {
+        if !matters || discovery.told_rtt(&peer).is_some() {
             self.measured.remove(&peer);
             return self.judge(entry, tried);
         }
@@ -249,8 +252,9 @@ impl Worker {
     fn judge(&mut self, entry: PeerEntry, tried: u32) {
         let peer = *entry.id();
         let (config, discovery) = (&self.core.config, &self.means.discovery);
-        let rtt = discovery.rtt(&peer);
-        if discovery.is_too_far(rtt) {
+        // By the distance that was told last: when that changes, it is judged again.
+        let rtt = discovery.told_rtt(&peer);
+        if discovery.is_too_far(&peer) {
             return self.cut(&peer);
         }
         config.want_tickets(&entry, discovery);

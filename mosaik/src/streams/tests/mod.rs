@@ -32,12 +32,16 @@ use crate::{
 
 /// Nodes that know each other, on a network of their own.
 pub(in crate::streams) async fn nodes(count: u8) -> Vec<Network> {
+    nodes_with(count, discovery::Config::builder()).await
+}
+
+async fn nodes_with(count: u8, config: discovery::ConfigBuilder) -> Vec<Network> {
     let net = SimNet::new(u64::from(count), SimConfig::default());
     let clock = Clock::starting_at("2026-01-01T00:00:00Z".parse().unwrap());
     let mut nodes = Vec::new();
     for seed in 1..=count {
         let key = SecretKey::from_bytes(&[seed; 32]);
-        let config = discovery::Config::builder().with_local(false);
+        let config = config.clone().with_local(false);
         let builder = Network::builder("streams").with_secret_key(key).with_discovery(config);
         nodes.push(builder.simulated(&net, clock.clone()).build().await.unwrap());
     }
@@ -437,6 +441,64 @@ async fn the_producer_judges_by_the_round_trip_time_of_the_moment_and_not_becaus
     assert_eq!(producer.consumers().count(), 1);
     n[1].discovery().add_tags("changed");
     soon(producer.when().unsubscribed()).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_consumed_from_a_producer_while_it_is_too_far_away() {
+    let config = discovery::Config::builder().with_rtt_probe_interval(Duration::from_secs(1));
+    let n = nodes_with(2, config.with_max_rtt(Duration::from_millis(100))).await;
+    let producer = n[0].streams().producer::<u64>().online_when(|c| c.minimum_of(0));
+    let producer = producer.build().unwrap();
+    let mut consumer = n[1].streams().consume::<u64>();
+    soon(producer.when().subscribed()).await;
+    tokio::spawn(async move {
+        for i in 0.. {
+            producer.send(i).await.unwrap();
+            sleep(Duration::from_millis(10)).await;
+        }
+    });
+    let far = LinkQuality::default().with_latency(Duration::from_millis(200));
+    for _ in 0..2 {
+        assert!(soon(consumer.recv()).await.is_some());
+        n[0].sim().unwrap().set_links(&far);
+        until_reading(&mut consumer, |consumer| consumer.producers().count() == 0).await;
+        while consumer.try_recv().is_ok() {}
+        let more = timeout(Duration::from_secs(60), consumer.recv()).await;
+        assert!(more.is_err(), "{more:?}");
+        assert_eq!(consumer.refusals().count(), 0);
+        n[0].sim().unwrap().set_links(&LinkQuality::default());
+        let near = timeout(Duration::from_secs(60), consumer.recv()).await;
+        assert!(near.unwrap().is_some());
+    }
+}
+
+/// Receives until a condition holds.
+async fn until_reading(consumer: &mut Consumer<u64>, holds: impl Fn(&Consumer<u64>) -> bool) {
+    let reading = async {
+        while !holds(consumer) {
+            let _ = timeout(Duration::from_millis(100), consumer.recv()).await;
+        }
+    };
+    timeout(Duration::from_secs(60), reading).await.expect("it takes too long");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_consumer_judges_by_the_round_trip_time_that_it_was_told() {
+    let config = discovery::Config::builder().with_rtt_probe_interval(Duration::from_secs(1));
+    let n = nodes_with(2, config).await;
+    let _producer = n[0].streams().produce::<u64>();
+    let consumer = n[1].streams().consumer::<u64>();
+    let consumer = consumer.require(|peer| peer.rtt_below(Duration::from_millis(100))).build();
+    soon(consumer.when().subscribed()).await;
+    let far = LinkQuality::default().with_latency(Duration::from_millis(60));
+    n[0].sim().unwrap().set_links(&far);
+    // The change of the entry comes while the smoothed time is still short.
+    n[0].discovery().add_tags("changed");
+    sleep(Duration::from_millis(500)).await;
+    assert_eq!(consumer.producers().count(), 1);
+    timeout(Duration::from_secs(60), consumer.when().unsubscribed()).await.unwrap();
+    n[0].sim().unwrap().set_links(&LinkQuality::default());
+    timeout(Duration::from_secs(60), consumer.when().subscribed()).await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]
