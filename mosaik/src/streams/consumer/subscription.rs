@@ -112,7 +112,12 @@ impl Subscription {
     pub(super) async fn run(mut self) {
         // Without the worker nobody tells any more what becomes of the producer.
         while self.peer.has_changed().is_ok() {
-            let Some(entry) = self.peer.borrow_and_update().clone() else { break };
+            let Some(entry) = self.peer.borrow_and_update().clone() else {
+                if self.is_read().await {
+                    break;
+                }
+                continue;
+            };
             let version = entry.update_version();
             let peer = *entry.id();
             let (until, error) = self.attempt(entry).await;
@@ -122,6 +127,21 @@ impl Subscription {
             self.wait(until, version).await;
         }
         let _ = self.means.reports.unbounded_send(Report::Ended { number: self.number });
+    }
+
+    /// The producer announces the stream no more, and may send what it had yet: it is judged until
+    /// that has been read. False if it announces the stream again before.
+    async fn is_read(&mut self) -> bool {
+        let Some(mut draining) = self.draining.take() else { return true };
+        loop {
+            tokio::select! {
+                _ = &mut draining => return true,
+                _ = self.peer.wait_for(Option::is_some) => break,
+                () = tokio::time::sleep(SETTLE_INTERVAL) => self.core.reader().settle(self.number),
+            }
+        }
+        self.draining = Some(draining);
+        false
     }
 
     /// One subscription from beginning to end; says why it ended and when to try again.

@@ -53,6 +53,9 @@ pub(super) enum Report {
 #[derive(Debug)]
 struct Subscribed {
     number: u64,
+    /// As it was judged last.
+    entry: PeerEntry,
+    /// The same, as long as it announces the stream.
     peer: watch::Sender<Option<PeerEntry>>,
     /// When the producer's tickets are to be judged again.
     until: Expiration,
@@ -60,6 +63,13 @@ struct Subscribed {
     /// How often it was sought in vain, before it was reached.
     tried: u32,
     task: Tasks,
+}
+
+impl Subscribed {
+    /// Whether the producer announces the stream no more, and is only read to the end.
+    fn is_draining(&self) -> bool {
+        self.peer.borrow().is_none()
+    }
 }
 
 /// What becomes of a search: a subscription that has reached its producer is not given up for
@@ -139,14 +149,21 @@ impl Worker {
 
     async fn follow_producers(mut self) {
         let mut peers: StreamPeers = self.means.discovery.stream_peers(self.core.config.stream_id);
+        let mut catalog = self.means.discovery.catalog_watch();
         loop {
             let expiry = self.next_expiry();
+            let draining = self.subscriptions.values().any(Subscribed::is_draining);
             tokio::select! {
                 deltas = peers.next() => match deltas {
                     Some(deltas) => deltas.into_iter().for_each(|delta| self.apply(delta)),
                     None => return,
                 },
                 Some(report) = self.reports.next() => self.hear(report),
+                // Nobody else tells of those that do not announce the stream.
+                changed = catalog.changed(), if draining => match changed {
+                    Ok(()) => self.review_draining(),
+                    Err(_) => return,
+                },
                 () = eligible::until(expiry) => self.expire(),
                 () = sleep_until(self.next_exchange), if !self.waiting.is_empty() => {}
             }
@@ -171,10 +188,10 @@ impl Worker {
                     return self.cut(&peer);
                 }
                 self.core.set_refusal(peer, None);
-                // What it has sent before can still be read; it is not asked again.
-                if let Some(subscribed) = self.subscriptions.get_mut(&peer) {
+                // What it sends can still be read, as long as it is eligible otherwise; it is not
+                // asked again.
+                if let Some(subscribed) = self.subscriptions.get(&peer) {
                     subscribed.peer.send_replace(None);
-                    subscribed.until = Expiration::Never;
                 }
             }
         }
@@ -251,26 +268,52 @@ impl Worker {
     /// Is this producer, which was tried so often in vain, one for us?
     fn judge(&mut self, entry: PeerEntry, tried: u32) {
         let peer = *entry.id();
-        let (config, discovery) = (&self.core.config, &self.means.discovery);
-        // By the distance that was told last: when that changes, it is judged again.
-        let rtt = discovery.told_rtt(&peer);
-        if discovery.is_too_far(&peer) {
-            return self.cut(&peer);
-        }
-        config.want_tickets(&entry, discovery);
-        let held = self.subscriptions.get(&peer).map(|subscribed| subscribed.until);
-        let info = PeerInfo::new(entry.clone(), rtt);
-        let Ok(until) = config.accepts(&info, held, discovery.date()) else {
-            return self.cut(&peer);
-        };
+        let Some(until) = self.accepts(&entry) else { return self.cut(&peer) };
         let Some(subscribed) = self.subscriptions.get_mut(&peer) else {
             return self.subscribe(entry, until, tried);
         };
         subscribed.until = until;
+        subscribed.entry = entry.clone();
         subscribed.peer.send_replace(Some(entry.clone()));
         if let Some(channel) = self.channels.get_mut(&subscribed.number) {
             channel.set_peer(entry);
             self.publish();
+        }
+    }
+
+    /// Until when a producer with this entry is one for us, if it is. It is judged by the distance
+    /// that was told last: when that changes, it is judged again.
+    fn accepts(&self, entry: &PeerEntry) -> Option<Expiration> {
+        let (config, discovery) = (&self.core.config, &self.means.discovery);
+        let peer = entry.id();
+        if discovery.is_too_far(peer) {
+            return None;
+        }
+        config.want_tickets(entry, discovery);
+        let held = self.subscriptions.get(peer).map(|subscribed| subscribed.until);
+        let info = PeerInfo::new(entry.clone(), discovery.told_rtt(peer));
+        config.accepts(&info, held, discovery.date()).ok()
+    }
+
+    /// The catalog has changed: are those that announce the stream no more still eligible?
+    fn review_draining(&mut self) {
+        let discovery = &self.means.discovery;
+        let catalog = discovery.catalog();
+        let draining = self.subscriptions.values().filter(|it| it.is_draining());
+        let changed = draining.filter_map(|it| {
+            // Who is not in the catalog any more is judged by what it was.
+            let known = catalog.get(it.entry.id())?;
+            let is_same = known.shows_the_same_as(&it.entry) && !discovery.is_too_far(known.id());
+            (!is_same).then(|| known.clone())
+        });
+        changed.collect::<Vec<_>>().into_iter().for_each(|entry| self.judge_draining(entry));
+    }
+
+    /// A producer that announces the stream no more is only judged: it is not asked again.
+    fn judge_draining(&mut self, entry: PeerEntry) {
+        let Some(until) = self.accepts(&entry) else { return self.cut(entry.id()) };
+        if let Some(subscribed) = self.subscriptions.get_mut(entry.id()) {
+            (subscribed.until, subscribed.entry) = (until, entry);
         }
     }
 
@@ -284,27 +327,30 @@ impl Worker {
     fn expire(&mut self) {
         let now = self.means.discovery.date();
         let expired = self.subscriptions.values().filter(|it| it.until.is_expired_at(now));
-        let expired: Vec<_> = expired.filter_map(|it| it.peer.borrow().clone()).collect();
+        let expired: Vec<_> = expired.map(|it| (it.entry.clone(), it.is_draining())).collect();
         // Those that were renewed may be in the catalog already.
         let (catalog, stream) = (self.means.discovery.catalog(), self.core.config.stream_id);
-        let newest = |entry: PeerEntry| {
-            let known = catalog.get(entry.id()).filter(|known| known.streams().contains(&stream));
-            known.cloned().unwrap_or(entry)
-        };
-        let expired = expired.into_iter().map(newest).collect::<Vec<_>>();
-        expired.into_iter().for_each(|entry| self.judge(entry, 0));
+        for (entry, is_draining) in expired {
+            let known = catalog.get(entry.id());
+            let known = known.filter(|known| is_draining || known.streams().contains(&stream));
+            let newest = known.cloned().unwrap_or(entry);
+            match is_draining {
+                true => self.judge_draining(newest),
+                false => self.judge(newest, 0),
+            }
+        }
     }
 
     fn subscribe(&mut self, entry: PeerEntry, until: Expiration, tried: u32) {
         let number = self.next_number;
         self.next_number += 1;
         let peer = *entry.id();
-        let (sender, receiver) = watch::channel(Some(entry));
+        let (sender, receiver) = watch::channel(Some(entry.clone()));
         let (task, claim) = (self.tasks.child(), Claim::default());
         let (core, means) = (self.core.clone(), self.means.clone());
         let subscription = Subscription::new(number, core, means, receiver, claim.clone());
         task.spawn("streams.subscription", subscription.run());
-        let subscribed = Subscribed { number, peer: sender, until, claim, tried, task };
+        let subscribed = Subscribed { number, entry, peer: sender, until, claim, tried, task };
         self.subscriptions.insert(peer, subscribed);
     }
 
@@ -334,7 +380,7 @@ impl Worker {
             }
             Report::Refused { number, peer, error } => {
                 let subscribed = self.subscriptions.get(&peer);
-                if subscribed.is_some_and(|it| it.number == number && it.peer.borrow().is_some()) {
+                if subscribed.is_some_and(|it| it.number == number && !it.is_draining()) {
                     self.core.set_refusal(peer, error);
                 }
                 return;
