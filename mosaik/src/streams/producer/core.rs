@@ -221,6 +221,15 @@ impl Core {
         Ok(())
     }
 
+    /// The same for a frame whose handle is gone: nobody can wait any more until it gets in.
+    pub(super) fn push_last(&self, mut frame: BytesMut) {
+        if self.push(&mut frame, Room::Nobody, Then::Flush).is_err()
+            && let Some(undelivered) = &self.undelivered
+        {
+            undelivered.give(vec![frame.freeze().slice(MAX_PREFIX..)]);
+        }
+    }
+
     /// Shuts the gate if there is no room: whoever finds it open would try in vain, again and
     /// again. Windows do not only fill up; with who comes and goes they shrink.
     #[inline]

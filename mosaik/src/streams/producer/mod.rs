@@ -354,6 +354,9 @@ impl Unfit {
 
 impl<D> Drop for Producer<D> {
     fn drop(&mut self) {
+        if let Some(frame) = self.parked.take() {
+            self.handle.core.push_last(frame);
+        }
         self.handle.core.forget(self.key);
     }
 }

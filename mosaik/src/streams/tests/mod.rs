@@ -243,6 +243,34 @@ async fn a_sink_gathers_flushes_and_closes() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_a_sink_took_just_before_it_went_offline_is_not_lost_with_its_handle() {
+    let n = nodes(2).await;
+    let (sink, mut undelivered) = tokio::sync::mpsc::unbounded_channel();
+    let builder = n[0].streams().producer::<u64>().with_undelivered_sink(sink);
+    let producer = builder.build().unwrap();
+    for is_back in [false, true] {
+        let consumer = n[1].streams().consume::<u64>();
+        soon(producer.when().online()).await;
+        let mut feeding = producer.clone();
+        soon(std::future::poll_fn(|cx| feeding.poll_ready_unpin(cx))).await.unwrap();
+        drop(consumer);
+        soon(producer.when().offline()).await;
+        feeding.start_send_unpin(7).unwrap();
+        if is_back {
+            let mut consumer = n[1].streams().consume::<u64>();
+            soon(producer.when().online()).await;
+            drop(feeding);
+            assert_eq!(soon(consumer.recv()).await, Some(7));
+            sleep(Duration::from_millis(100)).await;
+        } else {
+            drop(feeding);
+            assert_eq!(undelivered.try_recv(), Ok(7));
+        }
+    }
+    assert_eq!(undelivered.try_recv(), Err(TryRecvError::Empty));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_cancelled_receive_takes_nothing() {
     let n = nodes(2).await;
     let producer = n[0].streams().produce::<u64>();
