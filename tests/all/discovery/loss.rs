@@ -14,7 +14,8 @@ const ANNOUNCE_MS: &str = "200";
 
 fn impatient() -> mosaik::discovery::ConfigBuilder {
     let seldom = PURGE_AFTER - Duration::from_millis(1);
-    alone().with_purge_after(PURGE_AFTER).with_announce_interval(seldom)
+    let regular = alone().with_announce_jitter(0.0);
+    regular.with_purge_after(PURGE_AFTER).with_announce_interval(seldom)
 }
 
 fn announcer(name: &str) -> NodeProcess {
