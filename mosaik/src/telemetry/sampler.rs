@@ -98,7 +98,7 @@ impl Sampler {
         self.sampled.push(Sampled { source, is_permanent: true, published: Vec::new() });
     }
 
-    /// Publishes until it is dropped; then once more.
+    /// Publishes until it is dropped; then once more. One that never ran publishes nothing.
     pub(crate) async fn run(mut self) {
         let mut rounds = interval(INTERVAL);
         rounds.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -136,6 +136,10 @@ impl Sampler {
 
 impl Drop for Sampler {
     fn drop(&mut self) {
+        // That of a simulated node never runs.
+        if self.rounds == 0 {
+            return;
+        }
         self.round();
         let labels = &self.labels;
         self.sampled.iter_mut().for_each(|sampled| sampled.retire(labels, |_| true));

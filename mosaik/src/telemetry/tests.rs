@@ -141,6 +141,18 @@ fn values_are_published_as_they_change_and_ends_leave_no_trace_in_gauges() {
 }
 
 #[test]
+fn a_sampler_that_never_ran_publishes_nothing() {
+    let (kept, network) = (Kept::default(), NetworkId::random());
+    with_local_recorder(&kept, || {
+        let (sampler, meters) = Sampler::new(&network);
+        let end = End::of(&id(), 5);
+        meters.add(end.clone());
+        drop(sampler);
+    });
+    assert!(kept.0.lock().unwrap().is_empty());
+}
+
+#[test]
 fn nodes_of_one_network_are_added_up() {
     let (kept, network) = (Kept::default(), NetworkId::random());
     with_local_recorder(&kept, || {
