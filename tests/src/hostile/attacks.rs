@@ -212,14 +212,14 @@ impl Attack {
             Self::HostileAcceptor => &[&["malformed", "oversized"]],
             Self::SyncTurns => &[&["malformed"]],
             Self::GossipLies => &[&["forged", "malformed"]],
+            Self::GossipFlood => &[&["flooded"]],
             Self::LocalFiles => &[&["malformed"], &["oversized"], &["forged"], &["foreign"]],
             // These are refused when they have gone on for long.
             Self::Crowd
             | Self::NeverReads
             | Self::NeverAcknowledges
             | Self::SyncFlood
-            | Self::SyncPhantoms
-            | Self::GossipFlood => &[],
+            | Self::SyncPhantoms => &[],
         }
     }
 

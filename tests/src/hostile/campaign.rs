@@ -13,8 +13,8 @@ use anyhow::Context;
 use super::{attacks::Attack, pair::Pair};
 use crate::{scaled, secs};
 
-/// What the attacked node may take, in MiB.
-const MEMORY_MAX_MIB: u64 = 256;
+/// What the attacked node may take, in MiB: 256 MB.
+const MEMORY_MAX_MIB: u64 = 256_000_000 / (1024 * 1024);
 /// The part of the undisturbed rate that must be left.
 const GOAL: f64 = 0.5;
 /// How long an attack goes on before the rate is measured.

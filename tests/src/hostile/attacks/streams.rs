@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use iroh::endpoint::{Connection, RecvStream, SendStream, VarInt};
+use mosaik::UniqueId;
 use tokio::time::{sleep, timeout, timeout_at};
 
 use super::{Aim, garbage, stream_id};
@@ -131,7 +132,8 @@ async fn subscribe(
         slot,
         consumer: slot,
         from: 0,
-        group: None,
+        // Each stream has such that are alone, and such that are the only one of a group.
+        group: (slot / 2 % 2 == 1).then(UniqueId::random),
     };
     say(&mut send, &subscribe).await?;
     let _: Answer = timeout_at(aim.until, hear(&mut recv)).await??;
