@@ -14,6 +14,7 @@ use super::{
     catalog::{Merged, RawPeerId, Summary, SyncItem, Want},
     refusal::Refusal,
     shared::Shared,
+    worker::Turns,
 };
 use crate::{
     id::PeerId,
@@ -90,7 +91,7 @@ pub(super) type Learned = Vec<PeerId>;
 pub(super) async fn initiate(shared: &Shared, link: &Link) -> Result<Learned, SyncError> {
     let exchange = async {
         let (send, recv) = link.open(StreamKind::Sync).await?;
-        let mut exchange = Exchange::new(shared, link.peer(), send, recv, MAX_TIME);
+        let mut exchange = Exchange::new(shared, link.peer(), send, recv, MAX_TIME, None);
         exchange.initiate().await?;
         Ok(exchange.end())
     };
@@ -102,11 +103,12 @@ pub(super) async fn initiate(shared: &Shared, link: &Link) -> Result<Learned, Sy
 /// Answers a sync that a peer began.
 pub(super) async fn accept(
     shared: &Shared,
+    turns: &Turns,
     link: &Link,
     send: SendStream,
     recv: RecvStream,
 ) -> Result<Learned, SyncError> {
-    let mut exchange = Exchange::new(shared, link.peer(), send, recv, MAX_STALL);
+    let mut exchange = Exchange::new(shared, link.peer(), send, recv, MAX_STALL, Some(turns));
     let outcome = timeout(MAX_TIME, exchange.accept()).await.unwrap_or(Err(SyncError::TimedOut));
     count(shared, &outcome);
     if outcome.is_err() {
@@ -128,6 +130,8 @@ struct Exchange<'a> {
     reader: MessageReader,
     /// How long the peer may take for each step.
     patience: Duration,
+    /// What the peer sends is merged in turn with what others send; not if this node has asked.
+    turns: Option<&'a Turns>,
     /// None while this node is a newcomer.
     learned: Option<Learned>,
 }
@@ -165,6 +169,7 @@ impl<'a> Exchange<'a> {
         send: SendStream,
         recv: RecvStream,
         patience: Duration,
+        turns: Option<&'a Turns>,
     ) -> Self {
         Self {
             shared,
@@ -172,6 +177,7 @@ impl<'a> Exchange<'a> {
             writer: MessageWriter::new(send),
             reader: MessageReader::new(recv, MAX_MESSAGE_BYTES),
             patience,
+            turns,
             learned: shared.is_established().then(Vec::new),
         }
     }
@@ -291,7 +297,12 @@ impl<'a> Exchange<'a> {
                 Page::Wants(page) => turn.wants.extend(page),
                 Page::Items(page) => {
                     turn.items += page.len();
-                    page.iter().try_for_each(|item| self.take(item))?;
+                    let turns = self.turns;
+                    let mut merge = || page.iter().try_for_each(|item| self.take(item));
+                    match turns {
+                        Some(turns) => turns.merge(merge).await?,
+                        None => merge()?,
+                    }
                     // Verifying a page takes a millisecond or more.
                     tokio::task::yield_now().await;
                 }

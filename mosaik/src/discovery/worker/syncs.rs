@@ -120,7 +120,7 @@ pub(in crate::discovery) async fn answer_sync(
         send.reset(CloseReason::NoCapacity);
         return;
     };
-    match sync::accept(shared, &link, send, recv).await {
+    match sync::accept(shared, turns, &link, send, recv).await {
         Ok(learned) => {
             let _ = commands.send(Command::SyncedBy(peer, learned)).await;
         }
