@@ -23,7 +23,7 @@ pub use crate::{
 #[cfg(feature = "fuzzing")]
 pub use crate::{
     decoder::Decoder,
-    fuzzing::{Mutator, decoders},
+    fuzzing::{Mutator, decoders, thread_time},
 };
 
 /// The id that a const parameter adds to that of its type.

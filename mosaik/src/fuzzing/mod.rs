@@ -5,8 +5,18 @@ mod mutator;
 #[cfg(test)]
 mod tests;
 
+use std::time::Duration;
+
+use rustix::time::{ClockId, clock_gettime};
+
 use crate::decoder::Decoder;
 pub use mutator::Mutator;
+
+/// The processor's time that this thread has had: however busy the machine is, a decoder takes as
+/// much of it.
+pub fn thread_time() -> Duration {
+    clock_gettime(ClockId::ThreadCPUTime).try_into().unwrap_or_default()
+}
 
 /// All of them.
 pub fn decoders() -> Vec<Decoder> {

@@ -10,17 +10,17 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
     process::ExitCode,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use clap::Parser;
-use mosaik::private::{Decoder, Mutator, decoders};
+use mosaik::private::{Decoder, Mutator, decoders, thread_time};
 use peak_alloc::PeakAlloc;
 
 #[global_allocator]
 static MEMORY: PeakAlloc = PeakAlloc;
 
-/// The longest time for one input.
+/// The longest time for one input, of the processor.
 const LONGEST: Duration = Duration::from_millis(500);
 /// What a decoder may allocate at once whatever the input: errors, and what it works with.
 const MEMORY_FIXED: usize = 128 * 1024;
@@ -105,9 +105,9 @@ fn try_out(decoder: &Decoder, arguments: &Arguments) -> Result<Figures, String> 
         let input = mutator.next(decoder);
         let before = MEMORY.current_usage();
         MEMORY.reset_peak_usage();
-        let begun = Instant::now();
+        let begun = thread_time();
         let outcome = catch_unwind(AssertUnwindSafe(|| decoder.run(&input)));
-        let elapsed = begun.elapsed();
+        let elapsed = thread_time() - begun;
         let memory = MEMORY.peak_usage().saturating_sub(before);
         let complaint = match outcome {
             Err(_) => Some("panicked".to_owned()),
