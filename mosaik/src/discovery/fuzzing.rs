@@ -60,6 +60,7 @@ fn entry(seed: u8) -> SignedPeerEntry {
     PeerEntry::starting(network(), address(seed), VERSION)
         .add_tags(["one", "two"])
         .add_streams(["a stream"])
+        .add_groups(["a group"])
         .sign(&key(seed))
         .expect("it is the key of the entry")
 }

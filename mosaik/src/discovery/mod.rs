@@ -55,7 +55,7 @@ use tokio::{
 pub(crate) use admission::HelloSections;
 pub use bootstrap::{Bootstrap, BootstrapError, BootstrapHost};
 pub use catalog::Catalog;
-pub(crate) use catalog::{PeerDelta, StreamPeers};
+pub(crate) use catalog::{PeerDelta, PeerDeltas};
 pub use config::{Config, ConfigBuilder, ConfigBuilderError};
 pub use description::Description;
 pub use entry::{PeerEntry, SignedPeerEntry};
@@ -72,7 +72,7 @@ pub use version::PeerEntryVersion;
 
 use crate::{
     clock::Clock,
-    id::{NetworkId, PeerId, StreamId, Tag, UniqueId},
+    id::{GroupId, NetworkId, PeerId, StreamId, Tag, UniqueId},
     many::IntoIterOrSingle,
     random::Random,
     tasks::Tasks,
@@ -336,8 +336,23 @@ impl Discovery {
     }
 
     /// Who produces a stream, now and as it changes; never this node itself.
-    pub(crate) fn stream_peers(&self, stream: StreamId) -> StreamPeers {
+    pub(crate) fn stream_peers(&self, stream: StreamId) -> PeerDeltas {
         self.shared().stream_peers(stream)
+    }
+
+    /// Says that this node takes part in a group; visible in its catalog at return, then announced.
+    pub(crate) fn add_group(&self, group: GroupId) -> Result<(), Error> {
+        self.shared().edit(|entry| entry.add_groups(group))
+    }
+
+    /// Says that this node does not take part in a group any more.
+    pub(crate) fn remove_group(&self, group: GroupId) -> Result<(), Error> {
+        self.shared().edit(|entry| entry.remove_groups(group))
+    }
+
+    /// Who takes part in a group, now and as it changes; never this node itself.
+    pub(crate) fn group_peers(&self, group: GroupId) -> PeerDeltas {
+        self.shared().group_peers(group)
     }
 
     /// Has the tickets of a peer fetched that are not here: at once, and again with pauses of up to
@@ -355,6 +370,16 @@ impl Discovery {
     /// The date by this node's clock.
     pub(crate) fn date(&self) -> DateTime<Utc> {
         self.shared().date()
+    }
+
+    /// By how much clocks may differ.
+    pub(crate) fn max_time_drift(&self) -> Duration {
+        self.config.max_time_drift
+    }
+
+    /// How long saying goodbye may take.
+    pub(crate) fn departure_window(&self) -> Duration {
+        self.config.graceful_departure_window
     }
 
     /// Discovery's part in hellos. It holds no transport, so a transport may hold it.

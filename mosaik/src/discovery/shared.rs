@@ -26,7 +26,7 @@ pub(super) use tickets::Wanted;
 use super::{
     beat::{Beat, Departure},
     catalog::{
-        Catalog, Change, Claim, Effects, Input, Merged, Rules, State, StreamIndex, StreamPeers,
+        Catalog, Change, Claim, Effects, Input, Merged, PeerDeltas, PeerIndex, Rules, State,
         SyncItem,
     },
     config::Config,
@@ -43,7 +43,7 @@ use super::{
 };
 use crate::{
     clock::Clock,
-    id::{NetworkId, PeerId, StreamId, UniqueId},
+    id::{GroupId, NetworkId, PeerId, StreamId, UniqueId},
 };
 
 /// The node's own beat is signed anew when it is asked for and older than this, or than half the
@@ -97,7 +97,8 @@ pub(super) struct Shared {
 
 struct Guarded {
     state: State,
-    index: StreamIndex,
+    streams: PeerIndex,
+    groups: PeerIndex,
     wanted: Wanted,
 }
 
@@ -130,7 +131,8 @@ impl Shared {
             catalog: watch::Sender::new(state.catalog()),
             state: Mutex::new(Guarded {
                 state,
-                index: StreamIndex::default(),
+                streams: PeerIndex::of_streams(),
+                groups: PeerIndex::of_groups(),
                 wanted: Wanted::default(),
             }),
             events: broadcast::Sender::new(config.events_backlog),
@@ -199,7 +201,10 @@ impl Shared {
         let result = {
             let mut guard = self.lock();
             let result = change(&mut guard.state, &mut effects);
-            effects.changes.iter().for_each(|change| guard.index.apply(change));
+            for change in &effects.changes {
+                guard.streams.apply(change);
+                guard.groups.apply(change);
+            }
             if !effects.changes.is_empty() {
                 self.catalog.send_replace(guard.state.catalog());
             }
@@ -316,12 +321,13 @@ impl Shared {
 
     /// Where the peers are that something on this node could use.
     pub(super) fn used_peers(&self) -> Vec<EndpointAddr> {
-        let Guarded { state, index, .. } = &*self.lock();
-        state.used_peers(index)
+        // The members of a group are connected, and measured by that.
+        let Guarded { state, streams, .. } = &*self.lock();
+        state.used_peers(streams)
     }
 
     pub(super) fn followed_streams(&self) -> BTreeSet<StreamId> {
-        self.lock().index.followed()
+        self.lock().streams.followed()
     }
 
     pub(super) fn superseded(&self) -> &CancellationToken {
@@ -460,9 +466,14 @@ impl Shared {
         Departure::sign(&self.key, &self.tag, version, self.now())
     }
 
-    pub(super) fn stream_peers(&self, stream: StreamId) -> StreamPeers {
-        let Guarded { state, index, .. } = &mut *self.lock();
-        index.subscribe(stream, &state.catalog())
+    pub(super) fn stream_peers(&self, stream: StreamId) -> PeerDeltas {
+        let Guarded { state, streams, .. } = &mut *self.lock();
+        streams.subscribe(stream, &state.catalog())
+    }
+
+    pub(super) fn group_peers(&self, group: GroupId) -> PeerDeltas {
+        let Guarded { state, groups, .. } = &mut *self.lock();
+        groups.subscribe(group, &state.catalog())
     }
 
     fn lock(&self) -> MutexGuard<'_, Guarded> {

@@ -527,6 +527,26 @@ async fn streams_are_followed_by_id() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn members_of_a_group_find_each_other() {
+    let world = World::new(18);
+    let nodes = world.nodes(3);
+    converged(&nodes, 5 * SECOND).await;
+    let group = GroupId::from("ledger");
+    let mut peers = nodes[1].discovery.group_peers(group);
+    assert_eq!(peers.next().await.unwrap(), []);
+    for node in &nodes[1..] {
+        node.discovery.add_group(group).unwrap();
+        assert!(node.discovery.catalog().local().groups().contains(&group));
+    }
+    let deltas = timeout(SECOND, peers.next()).await.unwrap().unwrap();
+    assert!(matches!(&deltas[..], [PeerDelta::Added(entry)] if *entry.id() == nodes[2].id()));
+    nodes[2].discovery.remove_group(group).unwrap();
+    let deltas = timeout(SECOND, peers.next()).await.unwrap().unwrap();
+    assert_eq!(deltas, [PeerDelta::Removed(nodes[2].id())]);
+    assert!(nodes[0].discovery.catalog().local().groups().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
 async fn no_task_of_discovery_outlives_it() {
     let world = World::new(17);
     let mut nodes = world.nodes(4);

@@ -5,7 +5,7 @@ use tokio::time::{Instant, timeout};
 use super::{
     Transport,
     close::CloseReason,
-    connection::{Connection, Lane},
+    connection::{Connection, Lane, Side},
     hello::{Role, Tag},
     lock,
     strangers::{Place, Strangers},
@@ -47,7 +47,7 @@ impl Transport {
                     stranger.0.counts.opened();
                     match lane {
                         Lane::Control => stranger.welcome(connection, begun, place).await,
-                        Lane::Bulk => stranger.accept_bulk(connection, place).await,
+                        Lane::Side(side) => stranger.accept_side(side, connection, place).await,
                     }
                 });
             }
@@ -74,19 +74,19 @@ impl Transport {
         peers.len() < self.0.config.max_peers || peers.link(peer).is_some()
     }
 
-    /// A bulk lane is admitted by the token that its control connection gave out.
-    async fn accept_bulk(&self, connection: Connection, place: Place) {
+    /// A lane beside control is admitted by the token that its control connection gave out.
+    async fn accept_side(&self, side: Side, connection: Connection, place: Place) {
         let reading = timeout(self.0.config.hello_timeout, read_token(&connection));
         let token = place.during(reading).await;
         let redeemed = token.and_then(Result::ok).flatten().and_then(|(token, confirm)| {
-            let link = self.0.tokens.redeem(&token, &connection.remote_id())?;
+            let link = self.0.tokens.redeem(&token, side, &connection.remote_id())?;
             Some((link, confirm))
         });
         drop(place);
         match redeemed {
             Some((link, mut confirm)) => {
                 confirm.finish();
-                link.serve_bulk(&self.0.counts, connection).await;
+                link.serve_lane(side, self, connection).await;
             }
             None => self.turn_away(&connection, CloseReason::ProtocolViolation),
         }

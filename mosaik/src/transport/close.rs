@@ -100,6 +100,13 @@ codes! {
     TooSlow = 10_413,
     /// The producer has as many consumers as it takes.
     NoCapacity = 10_509,
+    /// There is no such group there, the key was not proved, or a ticket that the group requires
+    /// is missing: which of them is not told.
+    GroupRefused = 30_403,
+    /// The two sides disagree on how the group is configured.
+    GroupMismatch = 30_409,
+    /// The two members have another bond already.
+    AlreadyBonded = 30_429,
 }
 
 impl fmt::Display for CloseReason {

@@ -10,22 +10,42 @@ use super::{
 };
 use crate::id::PeerId;
 
-/// The lanes between two peers: separate connections, so that bulk data never delays control.
+/// Bytes that one unread stream of a lane beside control may hold at the receiver. In full packets
+/// of 1,200 bytes some 800 pieces: noq closes a connection when more than 1,024 of one stream are
+/// unread, and short packets need some of them.
+pub(super) const SIDE_WINDOW: u32 = 896 * 1024;
+
+/// The lanes between two peers: separate connections, so that data never delay control.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Lane {
-    /// Hello, gossip, sync, pings, subscriptions; nothing over 64 KiB in one message.
+    /// Hello, gossip, sync, pings, subscriptions, bonds; nothing over 64 KiB in one message.
     Control,
-    /// Stream data.
+    /// One that is opened when first needed.
+    Side(Side),
+}
+
+/// The lanes beside control.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Side {
+    /// Stream data, and what else is large.
     Bulk,
+    /// Replication of logs: not behind bulk data, and not in front of heartbeats.
+    Log,
+}
+
+impl Side {
+    pub(crate) const ALL: [Self; 2] = [Self::Bulk, Self::Log];
 }
 
 impl Lane {
-    pub(crate) const ALL: [Self; 2] = [Self::Control, Self::Bulk];
+    pub(crate) const ALL: [Self; 3] =
+        [Self::Control, Self::Side(Side::Bulk), Self::Side(Side::Log)];
 
     pub(crate) const fn alpn(self) -> &'static [u8] {
         match self {
             Self::Control => b"/mosaik/1",
-            Self::Bulk => b"/mosaik/1/bulk",
+            Self::Side(Side::Bulk) => b"/mosaik/1/bulk",
+            Self::Side(Side::Log) => b"/mosaik/1/log",
         }
     }
 
@@ -37,9 +57,7 @@ impl Lane {
     pub(crate) const fn stream_window(self) -> u32 {
         match self {
             Self::Control => 256 * 1024,
-            // In full packets of 1,200 bytes some 800 pieces: noq closes a connection when more than
-            // 1,024 of one stream are unread, and short packets need some of them.
-            Self::Bulk => 896 * 1024,
+            Self::Side(_) => SIDE_WINDOW,
         }
     }
 }

@@ -35,9 +35,9 @@ pub(crate) enum OpenError {
     /// The link is gone; dial again.
     #[error("the connection is closed: {0}")]
     Lost(CloseReason),
-    /// The bulk lane could not be opened in time.
-    #[error("no bulk lane to the peer: {0}")]
-    NoBulkLane(String),
+    /// A lane beside control could not be opened in time.
+    #[error("no such lane to the peer: {0}")]
+    NoLane(String),
 }
 
 /// Reading or writing a stream failed; what was sent last may or may not have arrived.

@@ -2,7 +2,7 @@
 
 use bytes::{Bytes, BytesMut};
 
-use super::{bulk, hello, message};
+use super::{connection::Side, hello, message, slots};
 use crate::{
     decoder::Decoder,
     schema::{self, fuzzing::encoded},
@@ -19,15 +19,17 @@ pub(crate) fn decoders() -> Vec<Decoder> {
     let signals = Decoder::new("transport/signal", |bytes| {
         schema::decode_prefix::<hello::Signal>(bytes).is_ok()
     })
-    .sample(encoded(&hello::Signal::AskBulk))
-    .sample(encoded(&hello::Signal::BulkToken([7; 16])));
+    .sample(encoded(&hello::Signal::ask(Side::Bulk)))
+    .sample(encoded(&hello::Signal::token(Side::Bulk, [7; 16])))
+    .sample(encoded(&hello::Signal::ask(Side::Log)))
+    .sample(encoded(&hello::Signal::token(Side::Log, [7; 16])));
     let whole: Vec<u8> = hello.samples.iter().flat_map(|body| framed(body)).collect();
     let messages = Decoder::new("transport/message", |bytes| messages(bytes).is_some())
         .sample(whole)
         .sample(framed(&[]))
         .sample(framed(&[1; LIMIT]));
-    let headers = Decoder::new("transport/bulk-header", |bytes| {
-        bytes.first_chunk().is_some_and(|header| bulk::slot_of(*header).is_some())
+    let headers = Decoder::new("transport/slot-header", |bytes| {
+        bytes.first_chunk().is_some_and(|header| slots::slot_of(*header).is_some())
     })
     .sample([1, 7, 0, 0, 0, 0, 0, 0, 0])
     .sample([1, 255, 255, 255, 255, 255, 255, 255, 255]);

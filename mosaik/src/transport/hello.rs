@@ -19,7 +19,7 @@ use tokio::time::timeout;
 use super::{
     Admission,
     close::CloseReason,
-    connection::{Allowance, Connection},
+    connection::{Allowance, Connection, Side},
     error::MessageError,
     link::Clocks,
     message::{MessageReader, MessageWriter},
@@ -106,6 +106,38 @@ pub(super) enum Signal {
     AskBulk,
     /// To the dialler: dial the bulk lane and show this.
     BulkToken(Tag),
+    /// The same for the log lane.
+    AskLog,
+    /// The same for the log lane.
+    LogToken(Tag),
+}
+
+impl Signal {
+    /// To the acceptor: a token for this lane, please.
+    pub(super) fn ask(side: Side) -> Self {
+        match side {
+            Side::Bulk => Self::AskBulk,
+            Side::Log => Self::AskLog,
+        }
+    }
+
+    /// To the dialler: the token for this lane.
+    pub(super) fn token(side: Side, token: Tag) -> Self {
+        match side {
+            Side::Bulk => Self::BulkToken(token),
+            Side::Log => Self::LogToken(token),
+        }
+    }
+
+    /// Which lane it is about, with the token if it is not asked for but given.
+    pub(super) fn request(self) -> (Side, Option<Tag>) {
+        match self {
+            Self::AskBulk => (Side::Bulk, None),
+            Self::BulkToken(token) => (Side::Bulk, Some(token)),
+            Self::AskLog => (Side::Log, None),
+            Self::LogToken(token) => (Side::Log, Some(token)),
+        }
+    }
 }
 
 /// What the decision about duplicates needs to know of the peer's opening.

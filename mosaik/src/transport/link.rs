@@ -16,12 +16,13 @@ use tokio::{
 
 use super::{
     StreamKind,
-    bulk::{Bulk, Tokens},
     close::CloseReason,
-    connection::Connection,
+    connection::{Connection, Side},
     error::OpenError,
     hello::{Claim, Signal, Tag},
+    side::SideLane,
     stream::{RecvStream, SendStream},
+    tokens::Tokens,
 };
 use crate::id::PeerId;
 
@@ -43,13 +44,24 @@ pub(super) struct Inner {
     /// Where the peer was reached, for the lanes that follow; none if it dialled us.
     pub(super) dialled: Option<EndpointAddr>,
     pub(super) signals: mpsc::Sender<Signal>,
-    pub(super) bulk: Bulk,
+    pub(super) tokens: Arc<Tokens>,
+    bulk: SideLane,
+    log: SideLane,
     closed_by_us: OnceLock<CloseReason>,
     /// How many holds there are.
     uses: Arc<watch::Sender<usize>>,
     /// How many more streams of a kind this side may open.
     shares: HashMap<StreamKind, Arc<Semaphore>>,
     open_timeout: Duration,
+}
+
+impl Inner {
+    pub(super) fn side(&self, side: Side) -> &SideLane {
+        match side {
+            Side::Bulk => &self.bulk,
+            Side::Log => &self.log,
+        }
+    }
 }
 
 impl Link {
@@ -67,7 +79,9 @@ impl Link {
             connection,
             dialled,
             signals,
-            bulk: Bulk::new(tokens),
+            tokens,
+            bulk: SideLane::new(Side::Bulk),
+            log: SideLane::new(Side::Log),
             closed_by_us: OnceLock::new(),
             uses: Arc::new(watch::Sender::new(0)),
             shares: StreamKind::ALL.into_iter().map(share).collect(),
@@ -86,6 +100,11 @@ impl Link {
 
     pub(super) fn tag(&self) -> Tag {
         self.0.claim.tag
+    }
+
+    /// A secret that only the two ends of the control connection know, one per label (RFC 5705).
+    pub(crate) fn channel_binding(&self, label: &str) -> [u8; 32] {
+        self.0.connection.channel_binding(label)
     }
 
     /// The smoothed round-trip time, including the delay of acknowledgements.
@@ -122,7 +141,7 @@ impl Link {
         if !self.is_closed() {
             let _ = self.0.closed_by_us.set(reason);
         }
-        self.0.bulk.close(reason);
+        Side::ALL.into_iter().for_each(|side| self.0.side(side).close(reason));
         self.0.connection.close(reason);
     }
 

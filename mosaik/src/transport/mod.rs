@@ -39,16 +39,21 @@ pub(crate) mod fuzzing;
 mod hello;
 mod iroh;
 mod link;
+mod log;
 mod message;
 mod meter;
 mod peers;
 mod session;
+mod side;
 pub(crate) mod sim;
+mod slots;
 mod strangers;
 mod stream;
 #[cfg(test)]
 mod tests;
+mod tokens;
 
+pub(crate) use self::log::LogSlot;
 pub(crate) use self::{
     bulk::BulkSlot,
     error::{MessageError, OpenError, StreamError},
@@ -60,11 +65,11 @@ pub(crate) use self::{
 pub use self::{close::CloseReason, config::Config, error::DialError, iroh::BindError};
 
 use self::{
-    bulk::Tokens,
     endpoint::Endpoint,
     hello::{NetworkKey, Tag},
     meter::{Counts, Meter},
     peers::Peers,
+    tokens::Tokens,
 };
 
 /// Events that a slow listener may fall behind; it then looks at [`Transport::links`] again.
@@ -86,10 +91,15 @@ pub(crate) enum StreamKind {
     Subscribe = 3,
     /// One question and its answer.
     Ask = 4,
+    /// Two members of a group.
+    Bond = 5,
+    /// Signs of life for all groups that two nodes have in common.
+    Heartbeat = 6,
 }
 
 impl StreamKind {
-    pub(crate) const ALL: [Self; 4] = [Self::Gossip, Self::Sync, Self::Subscribe, Self::Ask];
+    pub(crate) const ALL: [Self; 6] =
+        [Self::Gossip, Self::Sync, Self::Subscribe, Self::Ask, Self::Bond, Self::Heartbeat];
 
     fn from_byte(byte: u8) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| *kind as u8 == byte)
@@ -102,6 +112,10 @@ impl StreamKind {
             Self::Gossip | Self::Sync => 8,
             Self::Ask => 16,
             Self::Subscribe => 4096,
+            // One a group; another one while both sides open one, or open it again.
+            Self::Bond => 4096,
+            // One, and its successor.
+            Self::Heartbeat => 4,
         }
     }
 }

@@ -12,7 +12,7 @@ use tokio::{
 use super::{
     LinkEvent, StreamKind, Transport,
     close::CloseReason,
-    connection::{Allowance, Connection},
+    connection::{Allowance, Connection, Side},
     error::MessageError,
     hello::{self, Claim, Greeted, Party, Registry, Role, Signal, Tag, Verdict},
     link::Link,
@@ -24,7 +24,7 @@ use crate::id::PeerId;
 
 /// How long a stream may take to say what it is for.
 const KIND_TIMEOUT: Duration = Duration::from_secs(5);
-/// Lane signals under way; each end has one lane to arrange.
+/// Lane signals under way; there are two lanes to arrange.
 const SIGNALS: usize = 4;
 /// Signals are a few bytes long.
 const SIGNAL_LIMIT: usize = 256;
@@ -195,7 +195,8 @@ impl Session {
             () = accept_streams(&transport, &link) => {}
             () = send_signals(writer, signals) => {}
             () = hear_signals(&transport, &link, reader) => {}
-            () = link.dial_bulk(&transport) => {}
+            () = link.dial_granted(Side::Bulk, &transport) => {}
+            () = link.dial_granted(Side::Log, &transport) => {}
             () = link.unused(unused_after) => link.close(CloseReason::Idle),
         }
         // Whatever ended it: a link without its signals or streams is of no use.
@@ -265,16 +266,15 @@ async fn hear_signals(transport: &Transport, link: &Link, mut reader: MessageRea
         transport.0.counts.refused(CloseReason::ProtocolViolation);
         link.close(CloseReason::ProtocolViolation);
     };
+    let asked_by_dialler = link.0.dialled.is_none();
     loop {
-        match reader.next().await {
-            Ok(Some(Signal::AskBulk)) if link.0.dialled.is_none() => {
-                if link.bulk_asked().await.is_err() {
+        match reader.next::<Signal>().await.map(|signal| signal.map(Signal::request)) {
+            Ok(Some((side, None))) if asked_by_dialler => {
+                if link.lane_asked(side).await.is_err() {
                     return;
                 }
             }
-            Ok(Some(Signal::BulkToken(token))) if link.0.dialled.is_some() => {
-                link.bulk_granted(token);
-            }
+            Ok(Some((side, Some(token)))) if !asked_by_dialler => link.lane_granted(side, token),
             Ok(Some(_)) => return violated(),
             // A newer peer may have more to arrange; what it gets is what it asked for and we know.
             Err(MessageError::Unknown) => {}

@@ -1,4 +1,4 @@
-//! The peers of one stream each, for those who only care about that stream.
+//! The peers of one stream or group each, for those who only care about that one.
 
 mod peers;
 
@@ -11,40 +11,52 @@ use self::peers::{Listed, Peers};
 use super::{Catalog, Change};
 use crate::{
     discovery::entry::PeerEntry,
-    id::{PeerId, StreamId},
+    id::{PeerId, UniqueId},
 };
 
-/// Who produces each of the streams that somebody asked about.
-#[derive(Debug, Default)]
-pub(crate) struct StreamIndex {
-    watched: BTreeMap<StreamId, watch::Sender<Peers>>,
+/// Who has each of the things of one kind that somebody asked about: who produces a stream, or
+/// takes part in a group.
+#[derive(Debug)]
+pub(crate) struct PeerIndex {
+    /// What an entry has of this kind.
+    things: fn(&PeerEntry) -> &BTreeSet<UniqueId>,
+    watched: BTreeMap<UniqueId, watch::Sender<Peers>>,
 }
 
-impl StreamIndex {
-    /// Follows the producers of a stream from this catalog on.
-    pub(crate) fn subscribe(&mut self, stream: StreamId, catalog: &Catalog) -> StreamPeers {
+impl PeerIndex {
+    /// Of the producers of streams.
+    pub(crate) fn of_streams() -> Self {
+        Self { things: PeerEntry::streams, watched: BTreeMap::new() }
+    }
+
+    /// Of the members of groups.
+    pub(crate) fn of_groups() -> Self {
+        Self { things: PeerEntry::groups, watched: BTreeMap::new() }
+    }
+
+    /// Follows the peers that have a thing, from this catalog on.
+    pub(crate) fn subscribe(&mut self, thing: UniqueId, catalog: &Catalog) -> PeerDeltas {
         self.watched.retain(|_, sender| !sender.is_closed());
-        let sender = self.watched.entry(stream).or_insert_with(|| {
-            let producers = catalog.peers().filter(|entry| entry.streams().contains(&stream));
+        let sender = self.watched.entry(thing).or_insert_with(|| {
+            let having = catalog.peers().filter(|entry| (self.things)(entry).contains(&thing));
             let mut peers = Peers::default();
-            producers.for_each(|entry| peers.insert(*entry.id(), Listed::new(entry.clone())));
+            having.for_each(|entry| peers.insert(*entry.id(), Listed::new(entry.clone())));
             watch::Sender::new(peers)
         });
-        StreamPeers { receiver: sender.subscribe(), seen: Peers::default(), begun: false }
+        PeerDeltas { receiver: sender.subscribe(), seen: Peers::default(), begun: false }
     }
 
     pub(crate) fn apply(&mut self, change: &Change) {
         if self.watched.is_empty() {
             return;
         }
-        let streams = |entry: &Option<PeerEntry>| {
-            entry.as_ref().map(|entry| entry.streams().clone()).unwrap_or_default()
-        };
-        let (old, new) = (streams(&change.old), streams(&change.new));
-        for stream in old.union(&new) {
-            let Some(sender) = self.watched.get(stream) else { continue };
-            let is_producer = new.contains(stream) && !change.hidden;
-            let entry = change.new.as_ref().filter(|_| is_producer);
+        let none = BTreeSet::new();
+        let [old, new] = [&change.old, &change.new]
+            .map(|entry| entry.as_ref().map_or(&none, |entry| (self.things)(entry)));
+        for thing in old.union(new) {
+            let Some(sender) = self.watched.get(thing) else { continue };
+            let has_it = new.contains(thing) && !change.hidden;
+            let entry = change.new.as_ref().filter(|_| has_it);
             sender.send_modify(|peers| {
                 let measured = peers.get(&change.peer).map_or(0, |listed| listed.measured);
                 let measured = measured.wrapping_add(u32::from(change.measured));
@@ -59,43 +71,44 @@ impl StreamIndex {
         }
     }
 
-    /// The streams that somebody follows.
-    pub(crate) fn followed(&self) -> BTreeSet<StreamId> {
+    /// The things that somebody follows.
+    pub(crate) fn followed(&self) -> BTreeSet<UniqueId> {
         let followed = self.watched.iter().filter(|(_, sender)| !sender.is_closed());
-        followed.map(|(stream, _)| *stream).collect()
+        followed.map(|(thing, _)| *thing).collect()
     }
 
-    /// Whether somebody follows a stream that the peer produces.
+    /// Whether somebody follows a thing that the peer has.
     pub(crate) fn is_used(&self, entry: &PeerEntry) -> bool {
         let is_open = |sender: &watch::Sender<Peers>| !sender.is_closed();
         !self.watched.is_empty()
-            && entry.streams().iter().any(|stream| self.watched.get(stream).is_some_and(is_open))
+            && (self.things)(entry).iter().any(|thing| self.watched.get(thing).is_some_and(is_open))
     }
 }
 
-/// A change among the producers of a stream.
+/// A change among the producers of a stream, or the members of a group.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum PeerDelta {
-    /// A peer produces the stream now.
+    /// A peer is one now.
     Added(PeerEntry),
-    /// A peer that produces the stream changed its entry, or the round-trip time to it changed.
+    /// A peer that is one changed its entry, or the round-trip time to it changed.
     Updated(PeerEntry),
-    /// A peer does not produce the stream any more, or is gone.
+    /// A peer is none any more, or is gone.
     Removed(PeerId),
 }
 
-/// The producers of one stream (never the local node), told as changes.
+/// The producers of one stream, or the members of one group (never the local node), told as
+/// changes.
 ///
 /// A reader that comes late gets the sum of what it missed; nothing queues up.
 #[derive(Debug)]
-pub(crate) struct StreamPeers {
+pub(crate) struct PeerDeltas {
     receiver: watch::Receiver<Peers>,
     seen: Peers,
     begun: bool,
 }
 
-impl StreamPeers {
-    /// Waits for changes: the first call answers at once with all producers known so far, even
+impl PeerDeltas {
+    /// Waits for changes: the first call answers at once with all peers known so far, even
     /// if there are none. `None` once the node has shut down. Cancel safe.
     pub(crate) async fn next(&mut self) -> Option<Vec<PeerDelta>> {
         loop {

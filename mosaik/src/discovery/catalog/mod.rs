@@ -15,7 +15,7 @@ use std::{fmt, sync::Arc};
 use imbl::{OrdMap, OrdSet};
 
 pub(crate) use exchange::{RawPeerId, Summary, SyncItem, Want};
-pub(crate) use index::{PeerDelta, StreamIndex, StreamPeers};
+pub(crate) use index::{PeerDelta, PeerDeltas, PeerIndex};
 pub(crate) use rules::Rules;
 pub(crate) use state::{Change, Claim, Effects, Input, Merged, State};
 

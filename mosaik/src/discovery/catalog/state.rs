@@ -11,7 +11,7 @@ use imbl::{OrdMap, OrdSet};
 use iroh::EndpointAddr;
 
 use super::{
-    Catalog, StreamIndex,
+    Catalog, PeerIndex,
     known::{Joined, Known},
     room::{Limits, Room, Standing},
     rules::Rules,
@@ -200,9 +200,9 @@ impl State {
         self.slow.remove(peer);
     }
 
-    /// The peers that produce a stream which somebody follows, those included that are too far
-    /// away at present.
-    pub(crate) fn used_peers(&self, index: &StreamIndex) -> Vec<EndpointAddr> {
+    /// The peers that have something of this kind which somebody follows, those included that are
+    /// too far away at present.
+    pub(crate) fn used_peers(&self, index: &PeerIndex) -> Vec<EndpointAddr> {
         let signed = self.signed.values().map(SignedPeerEntry::entry);
         let used = signed.chain(self.unsigned.values()).filter(|entry| index.is_used(entry));
         used.map(|entry| entry.address().clone()).collect()

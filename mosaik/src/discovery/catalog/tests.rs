@@ -12,7 +12,7 @@ use crate::{
         refusal::Refusal,
         version::PeerEntryVersion,
     },
-    id::{StreamId, Tag},
+    id::{StreamId, Tag, UniqueId},
 };
 
 const SECOND: u64 = 1_000_000;
@@ -391,8 +391,8 @@ fn a_newcomer_takes_in_all_of_a_network_whose_signs_of_life_are_rare() {
 async fn subscribers_of_a_stream_hear_of_its_producers_only() {
     let stream = StreamId::from("prices");
     let mut state = state(100);
-    let mut index = StreamIndex::default();
-    let step = |state: &mut State, index: &mut StreamIndex, input: Input| {
+    let mut index = PeerIndex::of_streams();
+    let step = |state: &mut State, index: &mut PeerIndex, input: Input| {
         let mut effects = Effects::default();
         let _ = state.merge(input, NOW, &mut effects);
         effects.changes.iter().for_each(|change| index.apply(change));
@@ -418,6 +418,33 @@ async fn subscribers_of_a_stream_hear_of_its_producers_only() {
     assert_eq!(peers.next().await.unwrap(), [PeerDelta::Removed(id(1))]);
     drop(index);
     assert_eq!(peers.next().await, None);
+}
+
+#[tokio::test]
+async fn followers_of_a_group_hear_of_its_members_and_not_of_streams_of_that_name() {
+    let id_of_both = UniqueId::from("ledger");
+    let mut state = state(100);
+    let (mut groups, mut streams) = (PeerIndex::of_groups(), PeerIndex::of_streams());
+    let mut members = groups.subscribe(id_of_both, &state.catalog());
+    let mut producers = streams.subscribe(id_of_both, &state.catalog());
+    assert_eq!((members.next().await, producers.next().await), (Some(vec![]), Some(vec![])));
+    let mut step = |entry: PeerEntry, seed| {
+        let mut effects = Effects::default();
+        let input = Input::Entry(entry.sign(&key(seed)).unwrap());
+        let _ = state.merge(input, NOW, &mut effects);
+        effects.changes.iter().for_each(|change| groups.apply(change));
+        effects.changes.iter().for_each(|change| streams.apply(change));
+    };
+    let at = |seed, update| entry_of(seed, version(0, update));
+    step(at(1, 0).add_groups(id_of_both).at_version(version(0, 0)), 1);
+    step(at(2, 0).add_streams(id_of_both).at_version(version(0, 0)), 2);
+    let deltas = members.next().await.unwrap();
+    assert!(matches!(&deltas[..], [PeerDelta::Added(entry)] if *entry.id() == id(1)));
+    let deltas = producers.next().await.unwrap();
+    assert!(matches!(&deltas[..], [PeerDelta::Added(entry)] if *entry.id() == id(2)));
+    // One that leaves the group and joins another one.
+    step(at(1, 1).add_groups("other").at_version(version(0, 1)), 1);
+    assert_eq!(members.next().await.unwrap(), [PeerDelta::Removed(id(1))]);
 }
 
 #[test]

@@ -23,7 +23,7 @@ pub use signed::SignedPeerEntry;
 use super::{derived::NetworkTag, error::Error, version::PeerEntryVersion};
 use crate::{
     clock,
-    id::{NetworkId, PeerId, StreamId, Tag, UniqueId},
+    id::{GroupId, NetworkId, PeerId, StreamId, Tag, UniqueId},
     many::IntoIterOrSingle,
     ticket::{Ticket, TicketDigest},
 };
@@ -73,6 +73,7 @@ struct Body {
     tags: BTreeSet<Tag>,
     streams: BTreeSet<StreamId>,
     tickets: BTreeSet<TicketDigest>,
+    groups: BTreeSet<GroupId>,
 }
 
 /// The first fields of a [`Body`], which say whose it is.
@@ -86,7 +87,7 @@ struct Head {
 
 impl PeerEntry {
     /// The entry of a peer at this address (or at an address yet unknown, if only its id is
-    /// given), with no tags and no streams, at the lowest version.
+    /// given), with no tags, streams and groups, at the lowest version.
     ///
     /// Nodes make and sign their own entries themselves; this is for entries to be
     /// [inserted](crate::discovery::Discovery::insert) by hand.
@@ -107,6 +108,7 @@ impl PeerEntry {
             tags: BTreeSet::new(),
             streams: BTreeSet::new(),
             tickets: BTreeSet::new(),
+            groups: BTreeSet::new(),
         };
         Self(Arc::new(Content { network_id, body, tickets: BTreeMap::new() }))
     }
@@ -147,6 +149,11 @@ impl PeerEntry {
     /// The streams that the peer produces.
     pub fn streams(&self) -> &BTreeSet<StreamId> {
         &self.0.body.streams
+    }
+
+    /// The groups that the peer is a member of, or wants to be.
+    pub fn groups(&self) -> &BTreeSet<GroupId> {
+        &self.0.body.groups
     }
 
     /// The version of this entry.
@@ -216,6 +223,18 @@ impl PeerEntry {
     #[must_use]
     pub fn remove_streams<V>(self, streams: impl IntoIterOrSingle<StreamId, V>) -> Self {
         self.edit(|body| remove_all(&mut body.streams, streams.into_many()))
+    }
+
+    /// The entry with these groups as well; a new version if any was missing.
+    #[must_use]
+    pub fn add_groups<V>(self, groups: impl IntoIterOrSingle<GroupId, V>) -> Self {
+        self.edit(|body| insert_all(&mut body.groups, groups.into_many()))
+    }
+
+    /// The entry without these groups; a new version if any was there.
+    #[must_use]
+    pub fn remove_groups<V>(self, groups: impl IntoIterOrSingle<GroupId, V>) -> Self {
+        self.edit(|body| remove_all(&mut body.groups, groups.into_many()))
     }
 
     /// Signs the entry.

@@ -31,6 +31,11 @@ fn edits_count_the_version_up_only_when_they_change_something() {
     assert!(!tagged.clone().remove_tags(["b", "c"]).is_newer_than(&tagged));
     assert!(tagged.clone().remove_tags("a").is_newer_than(&tagged));
     assert!(tagged.clone().add_streams("s").is_newer_than(&tagged));
+    let member = tagged.clone().add_groups("g");
+    assert!(member.is_newer_than(&tagged) && member.groups().contains(&"g".into()));
+    assert!(!member.clone().add_groups("g").is_newer_than(&member));
+    let left = member.clone().remove_groups("g");
+    assert!(left.is_newer_than(&member) && left.groups().is_empty());
     let address = first.address().clone();
     assert!(first.clone().update_address(address).unwrap().is_newer_than(&first));
 }
@@ -96,7 +101,8 @@ fn the_address_of_another_peer_is_refused() {
 
 #[test]
 fn a_signed_entry_survives_every_encoding() {
-    let signed = entry(1).add_tags(["a", "b"]).add_streams("s").sign(&key(1)).unwrap();
+    let full = entry(1).add_tags(["a", "b"]).add_streams("s").add_groups("g");
+    let signed = full.sign(&key(1)).unwrap();
     let beat = Beat::sign(&key(1), &tag(), signed.update_version(), 9, Duration::from_secs(45));
     let signed = signed.with_beat(Some(beat.clone()));
     let bytes = postcard::to_stdvec(&signed).unwrap();

@@ -22,7 +22,7 @@ use crate::{
     tasks::Tasks,
     transport::{
         config::Config,
-        connection::{Allowance, Lane},
+        connection::{Allowance, Lane, Side},
         error::DialError,
     },
 };
@@ -66,7 +66,7 @@ pub enum BindError {
 pub(in crate::transport) struct Endpoint {
     inner: endpoint::Endpoint,
     addr: watch::Receiver<EndpointAddr>,
-    accept_bulk: Arc<ServerConfig>,
+    sides: Arc<Sides>,
     config: Arc<Config>,
 }
 
@@ -81,16 +81,8 @@ impl Endpoint {
             .await
             .map_err(|error| BindError::Bind(format!("{error:#}")))?;
         let addr = follow_addr(&inner, &options, tasks);
-        let accept_bulk = inner
-            .create_server_config_builder(vec![Lane::Bulk.alpn().to_vec()])
-            .set_transport_config(quic_config(config, Lane::Bulk))
-            .build();
-        Ok(Self {
-            inner,
-            addr,
-            accept_bulk: Arc::new(accept_bulk),
-            config: Arc::new(config.clone()),
-        })
+        let sides = Arc::new(Sides::new(&inner, config));
+        Ok(Self { inner, addr, sides, config: Arc::new(config.clone()) })
     }
 
     pub(in crate::transport) fn inner(&self) -> &endpoint::Endpoint {
@@ -121,7 +113,7 @@ impl Endpoint {
     /// The next connection attempt; `None` once the endpoint is closed.
     pub(in crate::transport) async fn accept(&self) -> Option<Incoming> {
         let inner = self.inner.accept().await?;
-        Some(Incoming { inner, accept_bulk: self.accept_bulk.clone() })
+        Some(Incoming { inner, sides: self.sides.clone() })
     }
 
     pub(in crate::transport) async fn close(&self) {
@@ -129,11 +121,35 @@ impl Endpoint {
     }
 }
 
+/// With what the lanes beside control are accepted.
+#[derive(Debug)]
+struct Sides {
+    bulk: Arc<ServerConfig>,
+    log: Arc<ServerConfig>,
+}
+
+impl Sides {
+    fn new(inner: &endpoint::Endpoint, config: &Config) -> Self {
+        let accept = |lane: Lane| {
+            let builder = inner.create_server_config_builder(vec![lane.alpn().to_vec()]);
+            Arc::new(builder.set_transport_config(quic_config(config, lane)).build())
+        };
+        Self { bulk: accept(Lane::Side(Side::Bulk)), log: accept(Lane::Side(Side::Log)) }
+    }
+
+    fn config(&self, side: Side) -> Arc<ServerConfig> {
+        match side {
+            Side::Bulk => self.bulk.clone(),
+            Side::Log => self.log.clone(),
+        }
+    }
+}
+
 /// A connection attempt whose handshake has not begun.
 #[derive(Debug)]
 pub(in crate::transport) struct Incoming {
     inner: endpoint::Incoming,
-    accept_bulk: Arc<ServerConfig>,
+    sides: Arc<Sides>,
 }
 
 impl Incoming {
@@ -147,10 +163,9 @@ impl Incoming {
 
     /// Completes the handshake. `None`: it failed, or asked for a lane we do not know.
     pub(in crate::transport) async fn establish(self) -> Option<(Lane, Connection)> {
-        let accepting = if asks_for(&self.inner, Lane::Bulk) {
-            self.inner.accept_with(self.accept_bulk)
-        } else {
-            self.inner.accept()
+        let accepting = match asks_for(&self.inner) {
+            Some(side) => self.inner.accept_with(self.sides.config(side)),
+            None => self.inner.accept(),
         };
         let connection = accepting.ok()?.await.ok()?;
         let lane = Lane::from_alpn(connection.alpn())?;
@@ -173,12 +188,14 @@ impl Incoming {
     }
 }
 
-/// The windows must be chosen before the handshake, by what the first packet asks for.
-fn asks_for(incoming: &endpoint::Incoming, lane: Lane) -> bool {
-    incoming
-        .decrypt()
-        .and_then(|initial| initial.alpns())
-        .is_some_and(|alpns| alpns.flatten().any(|alpn| alpn == lane.alpn()))
+/// The windows must be chosen before the handshake, by what the first packet asks for: a lane
+/// beside control, or `None`.
+fn asks_for(incoming: &endpoint::Incoming) -> Option<Side> {
+    let initial = incoming.decrypt()?;
+    initial.alpns()?.flatten().find_map(|alpn| match Lane::from_alpn(alpn.as_ref())? {
+        Lane::Side(side) => Some(side),
+        Lane::Control => None,
+    })
 }
 
 fn builder(options: &Options, config: &Config) -> Result<endpoint::Builder, BindError> {

@@ -1,5 +1,5 @@
-//! The peers of one stream as a value that is cheap to clone, and small where they are few: most
-//! streams have one producer, and a node may follow a thousand streams.
+//! The peers of one stream or group as a value that is cheap to clone, and small where they are
+//! few: most streams have one producer, and a node may follow a thousand streams.
 
 use imbl::OrdMap;
 
