@@ -9,6 +9,9 @@ pub mod discovery {}
 #[doc = include_str!("../docs/streams.md")]
 pub mod streams {}
 
+#[doc = include_str!("../docs/groups.md")]
+pub mod groups {}
+
 #[doc = include_str!("../docs/tickets.md")]
 pub mod tickets {}
 

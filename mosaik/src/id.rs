@@ -47,6 +47,9 @@ pub type NetworkId = Digest;
 /// Names a stream; producers and consumers of one id meet.
 pub type StreamId = Digest;
 
+/// Names a consensus group: its key and the name of its state machine.
+pub type GroupId = Digest;
+
 /// A node's Ed25519 public key, which is also its address on the network.
 pub type PeerId = iroh::EndpointId;
 

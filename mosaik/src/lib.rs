@@ -28,6 +28,8 @@
 //! - [`Network`] is a node's place in a network; everything is reached from it.
 //! - [`discovery`] knows who else is there.
 //! - [`streams`] carry typed data from producers to consumers, without loss.
+//! - [`groups`] hold a state together, and elect a leader: `#[mosaik::group_state]` makes one of a
+//!   struct and its methods.
 //! - [`tickets`] say who may talk to whom.
 //! - `#[mosaik::main]` makes a program of it, `#[mosaik::network_test]` a test; [`testing`] has
 //!   faults for that.
@@ -43,6 +45,7 @@ pub mod discovery;
 mod fmt;
 #[cfg(any(test, feature = "fuzzing"))]
 mod fuzzing;
+pub mod groups;
 #[cfg(any(doc, doctest))]
 pub mod guide;
 mod id;
@@ -71,11 +74,11 @@ pub use futures;
 pub use iroh;
 pub use iroh::{SecretKey, Signature};
 
-pub use id::{Digest, NetworkId, PeerId, StreamId, Tag, UniqueId};
+pub use id::{Digest, GroupId, NetworkId, PeerId, StreamId, Tag, UniqueId};
 #[cfg(feature = "main")]
 pub use mosaik_macros::main;
 #[cfg(feature = "macros")]
-pub use mosaik_macros::{data, network_test, stream};
+pub use mosaik_macros::{data, group_state, network_test, stream};
 pub use network::Network;
 pub use schema::Datum;
 pub use streams::{ConsumerOf, Criteria, ProducerOf, StreamConsumer, StreamProducer};

@@ -2,7 +2,7 @@
 //! pinned to this crate's.
 
 pub use ::{core, serde, std};
-pub use core::primitive::{str, u8, u128};
+pub use core::primitive::{str, u8, u32, u128};
 
 #[cfg(feature = "macros")]
 pub use mosaik_macros::{__declare_stream, __id};
@@ -11,7 +11,7 @@ pub use mosaik_macros::{__declare_stream, __id};
 pub use crate::runtime::main;
 pub use crate::runtime::testing;
 pub use crate::{
-    Bytes, BytesMut, Network, StreamId, UniqueId,
+    Bytes, BytesMut, Digest, Network, StreamId, UniqueId,
     schema::{
         Datum, DecodeError, EncodeError, Identity, Schema, decode, encode, encode_into, schema_of,
     },
@@ -20,6 +20,11 @@ pub use crate::{
         producer::{BuilderError, OnLag},
     },
 };
+
+/// For `#[group_state]`.
+pub mod groups {
+    pub use crate::groups::typed::*;
+}
 #[cfg(feature = "fuzzing")]
 pub use crate::{
     decoder::Decoder,

@@ -24,6 +24,7 @@ pub fn decoders() -> Vec<Decoder> {
         crate::transport::fuzzing::decoders(),
         crate::discovery::fuzzing::decoders(),
         crate::streams::fuzzing::decoders(),
+        crate::groups::fuzzing::decoders(),
         crate::schema::fuzzing::decoders(),
         crate::network::fuzzing::decoders(),
     ];

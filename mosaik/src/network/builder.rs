@@ -1,8 +1,9 @@
 //! Building a node.
 
-use std::{collections::BTreeSet, net::SocketAddr, path::PathBuf, sync::Arc};
+use std::{collections::BTreeSet, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use iroh::{RelayMode, SecretKey};
+use tokio::time::timeout;
 
 use super::{
     Network,
@@ -18,6 +19,7 @@ use crate::telemetry::Exporter;
 use crate::{
     clock::Clock,
     discovery::{self, Discovery, DiscoveryParts},
+    groups::{self, Groups, GroupsParts},
     id::{NetworkId, PeerId},
     random::Random,
     streams::{self, Streams, StreamsParts},
@@ -121,6 +123,12 @@ impl NetworkBuilder {
         self
     }
 
+    /// How groups behave.
+    pub fn with_groups(mut self, groups: groups::ConfigBuilder) -> Self {
+        self.config.groups = groups;
+        self
+    }
+
     /// Times and limits of connections.
     pub fn with_transport(mut self, transport: transport::Config) -> Self {
         self.config.transport = transport;
@@ -188,6 +196,7 @@ impl NetworkBuilder {
             keep_to_the_simulation(&mut discovery_config);
         }
         let streams_config = config.streams.clone().build()?;
+        let groups_config = config.groups.clone().build()?;
         let data_dir = config.data_dir.as_deref().map(DataDir::open).transpose()?;
         let keys = sim.as_ref().map_or_else(Random::from_system, |sim| sim.net().keys().clone());
         let secret_key = secret_key(&config, data_dir.as_ref(), &keys)?;
@@ -218,7 +227,7 @@ impl NetworkBuilder {
             network_id,
             secret_key: secret_key.clone(),
             transport: transport.clone(),
-            clock,
+            clock: clock.clone(),
             random: random.clone(),
             tasks: tasks.clone(),
             config: discovery_config,
@@ -233,13 +242,24 @@ impl NetworkBuilder {
             }
         };
         transport.set_admission(Arc::new(Gate(discovery.hello())));
-        let stream_tasks = tasks.child();
+        let upper_tasks = tasks.child();
         let streams = Streams::start(StreamsParts {
             transport: transport.clone(),
             discovery: discovery.clone(),
-            tasks: stream_tasks.clone(),
+            tasks: upper_tasks.clone(),
             random: random.clone(),
             config: streams_config,
+            local: secret_key.public(),
+            network_id,
+            telemetry: telemetry.clone(),
+        });
+        let groups = Groups::start(GroupsParts {
+            transport: transport.clone(),
+            discovery: discovery.clone(),
+            tasks: upper_tasks.clone(),
+            clock,
+            random: random.clone(),
+            config: groups_config,
             local: secret_key.public(),
             network_id,
             telemetry,
@@ -249,7 +269,8 @@ impl NetworkBuilder {
         }
         transport.listen();
         discovery.look_for_peers(&random);
-        say_goodbye(&tasks, &leaving, stream_tasks, discovery.clone(), transport.clone(), data_dir);
+        let upper = Upper { tasks: upper_tasks, groups: groups.clone() };
+        say_goodbye(&tasks, &leaving, upper, discovery.clone(), transport.clone(), data_dir);
         if sim.is_none() {
             sampler.add(transport.meter());
             sampler.add(discovery.meter());
@@ -265,6 +286,7 @@ impl NetworkBuilder {
             local,
             discovery,
             streams,
+            groups,
             tasks,
             leaving,
             sim,
@@ -289,12 +311,28 @@ fn exporter(
     config.prometheus_addr.map(open).transpose()
 }
 
-/// Spawns the task that ends the node once it is told to leave: streams first, then the other
-/// nodes are told, then the connections are closed.
+/// What stands above discovery, and ends before it.
+struct Upper {
+    tasks: Tasks,
+    groups: Groups,
+}
+
+impl Upper {
+    /// Groups are left in good order; then all ends.
+    async fn depart(self, window: Duration) {
+        if timeout(window, self.groups.depart()).await.is_err() {
+            tracing::debug!("leaving the groups took too long");
+        }
+        self.tasks.cancel();
+    }
+}
+
+/// Spawns the task that ends the node once it is told to leave: groups and streams first, then the
+/// other nodes are told, then the connections are closed.
 fn say_goodbye(
     tasks: &Tasks,
     leaving: &Tasks,
-    stream_tasks: Tasks,
+    upper: Upper,
     discovery: Discovery,
     transport: Transport,
     data_dir: Option<DataDir>,
@@ -306,12 +344,12 @@ fn say_goodbye(
             // Cancelled without having been told to leave, it has crashed.
             () = all.token().cancelled() => return,
             () = leaving.cancelled() => {
-                stream_tasks.cancel();
+                upper.depart(discovery.departure_window()).await;
                 discovery.depart().await;
             }
             () = discovery.superseded().cancelled() => {
                 // Not a word to anybody: another one speaks under this id.
-                stream_tasks.cancel();
+                upper.tasks.cancel();
                 transport.close_links(CloseReason::Superseded);
             }
             () = keep_starts(&all, &transport, data_dir.as_ref()) => {}

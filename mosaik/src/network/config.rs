@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, net::SocketAddr, path::PathBuf, sync::Arc};
 
 use iroh::{RelayMode, SecretKey};
 
-use crate::{discovery, id::NetworkId, streams, tickets::TicketValidator, transport};
+use crate::{discovery, groups, id::NetworkId, streams, tickets::TicketValidator, transport};
 
 /// What a [`NetworkBuilder`](super::NetworkBuilder) has gathered: one field for each of its
 /// setters.
@@ -31,6 +31,8 @@ pub struct NetworkConfig {
     pub discovery: discovery::ConfigBuilder,
     /// How streams behave unless a builder says otherwise.
     pub streams: streams::ConfigBuilder,
+    /// How groups behave.
+    pub groups: groups::ConfigBuilder,
     /// Where metrics are served for Prometheus. None by default: nowhere.
     #[cfg(feature = "prometheus")]
     pub prometheus_addr: Option<SocketAddr>,
@@ -51,6 +53,7 @@ impl Default for NetworkConfig {
             ticket_validators: Vec::new(),
             discovery: discovery::ConfigBuilder::default(),
             streams: streams::ConfigBuilder::default(),
+            groups: groups::ConfigBuilder::default(),
             #[cfg(feature = "prometheus")]
             prometheus_addr: None,
             transport: transport::Config::default(),

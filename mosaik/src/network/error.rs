@@ -4,7 +4,7 @@ use std::{io, path::PathBuf};
 
 use thiserror::Error;
 
-use crate::{discovery, streams, transport::BindError};
+use crate::{discovery, groups, streams, transport::BindError};
 
 /// What keeps a node from starting, in which case nothing was started, or from going on.
 #[derive(Debug, Error)]
@@ -22,6 +22,9 @@ pub enum Error {
     /// The streams configuration contradicts itself.
     #[error("streams: {0}")]
     StreamsConfig(#[from] streams::ConfigBuilderError),
+    /// The configuration of groups contradicts itself.
+    #[error("groups: {0}")]
+    GroupsConfig(#[from] groups::ConfigBuilderError),
     /// Discovery could not be started.
     #[error("discovery: {0}")]
     Discovery(#[from] discovery::Error),

@@ -25,7 +25,7 @@ pub use self::{
 };
 pub use crate::transport::{BindError, CloseReason, Config as TransportConfig};
 
-use crate::{discovery::Discovery, id::NetworkId, streams::Streams, tasks::Tasks};
+use crate::{discovery::Discovery, groups::Groups, id::NetworkId, streams::Streams, tasks::Tasks};
 
 /// A node's membership in one network.
 ///
@@ -50,6 +50,7 @@ pub struct Network {
     local: LocalNode,
     discovery: Discovery,
     streams: Streams,
+    groups: Groups,
     /// All of the node's tasks; the goodbye task cancels them when it is done.
     tasks: Tasks,
     /// Cancelled to begin the goodbye.
@@ -101,6 +102,12 @@ impl Network {
     #[must_use]
     pub fn streams(&self) -> &Streams {
         &self.streams
+    }
+
+    /// Consensus groups: replicated state machines.
+    #[must_use]
+    pub fn groups(&self) -> &Groups {
+        &self.groups
     }
 
     /// Where metrics are served, if [`NetworkBuilder::with_prometheus_addr`] asked for that; with the

@@ -1,4 +1,4 @@
-//! Who sends what to whom, as far as one node can tell.
+//! Who sends what to whom and who belongs together, as far as one node can tell.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,11 +7,12 @@ use serde::{Deserialize, Serialize};
 use super::Network;
 use crate::{
     discovery::Catalog,
-    id::{PeerId, StreamId},
+    id::{GroupId, PeerId, StreamId},
 };
 
 /// The data-flow graph of a network as one node infers it: from the catalog, which says who
-/// produces what, and from its own subscriptions in both directions. What two others send each other it cannot know.
+/// produces what and takes part in which groups, from its own subscriptions in both directions, and
+/// from its own groups. What two others send each other, and whom they follow, it cannot know.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Topology {
@@ -19,6 +20,8 @@ pub struct Topology {
     pub nodes: BTreeMap<PeerId, NodeRoles>,
     /// Which node's datums reach which other node.
     pub flows: BTreeSet<Flow>,
+    /// Who leads the groups that the local node takes part in.
+    pub leaders: BTreeMap<GroupId, PeerId>,
 }
 
 /// What a node does.
@@ -29,6 +32,8 @@ pub struct NodeRoles {
     pub produces: BTreeSet<StreamId>,
     /// The streams that it consumes: of the local node all, of others those from the local node.
     pub consumes: BTreeSet<StreamId>,
+    /// The groups that it takes part in.
+    pub groups: BTreeSet<GroupId>,
 }
 
 /// A stream from one node to another.
@@ -56,6 +61,7 @@ impl Topology {
         for entry in catalog.iter() {
             let roles = topology.nodes.entry(*entry.id()).or_default();
             roles.produces = entry.streams().clone();
+            roles.groups = entry.groups().clone();
         }
         topology.nodes.entry(local).or_default().consumes.clone_from(followed);
         for (stream, producer) in received {
@@ -71,11 +77,12 @@ impl Topology {
 }
 
 impl Network {
-    /// Who sends what to whom, as far as this node can tell at this moment.
+    /// Who sends what to whom, and who leads whom, as far as this node can tell at this moment.
     #[must_use]
     pub fn topology(&self) -> Topology {
         let (received, sent) = (self.streams.producers_of_all(), self.streams.consumers_of_all());
         let followed = self.discovery.followed_streams();
-        Topology::infer(&self.discovery.catalog(), &followed, received, sent)
+        let topology = Topology::infer(&self.discovery.catalog(), &followed, received, sent);
+        Topology { leaders: self.groups.leaders(), ..topology }
     }
 }

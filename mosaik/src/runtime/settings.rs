@@ -154,7 +154,7 @@ fn log_filter(verbose: u8) -> String {
 }
 
 /// The logging targets of mosaik's dependencies.
-const BELOW: [&str; 11] = [
+const BELOW: [&str; 12] = [
     "iroh",
     "iroh_gossip",
     "iroh_mdns_address_lookup",
@@ -164,6 +164,7 @@ const BELOW: [&str; 11] = [
     "noq",
     "noq_proto",
     "noq_udp",
+    "openraft",
     "portmapper",
     "swarm_discovery",
 ];

@@ -85,17 +85,17 @@ impl Metered for ProducerMeter {
         sample.add(&telemetry::SUBSCRIPTIONS_ACCEPTED, accepted);
         self.rejected.sample(sample, &telemetry::SUBSCRIPTIONS_REJECTED, None);
         let stream = self.stream;
-        sample.of_stream(stream, &telemetry::PRODUCER_CONSUMERS, consumers);
-        sample.of_stream(stream, &telemetry::PRODUCER_ACCEPTED, accepted);
+        sample.of(stream, &telemetry::PRODUCER_CONSUMERS, consumers);
+        sample.of(stream, &telemetry::PRODUCER_ACCEPTED, accepted);
         self.rejected.sample(sample, &telemetry::PRODUCER_REJECTED, Some(stream));
-        sample.of_stream(stream, &telemetry::PRODUCER_ITEMS_SENT, items);
+        sample.of(stream, &telemetry::PRODUCER_ITEMS_SENT, items);
         let dropped = self.dropped.load(Ordering::Relaxed);
-        sample.of_stream(stream, &telemetry::PRODUCER_ITEMS_DROPPED, dropped);
-        sample.of_stream(stream, &telemetry::PRODUCER_BYTES_SENT, bytes);
+        sample.of(stream, &telemetry::PRODUCER_ITEMS_DROPPED, dropped);
+        sample.of(stream, &telemetry::PRODUCER_BYTES_SENT, bytes);
         let unknown = self.unknown.load(Ordering::Relaxed);
-        sample.of_stream(stream, &telemetry::MESSAGES_UNKNOWN, unknown);
-        sample.of_stream(stream, &telemetry::DATUMS_TOTAL, items);
-        sample.of_stream(stream, &telemetry::BYTES_TOTAL, bytes);
+        sample.of(stream, &telemetry::MESSAGES_UNKNOWN, unknown);
+        sample.of(stream, &telemetry::DATUMS_TOTAL, items);
+        sample.of(stream, &telemetry::BYTES_TOTAL, bytes);
     }
 }
 
@@ -141,14 +141,14 @@ impl Metered for ConsumerMeter {
         let stream = self.stream;
         let producers = self.producers.load(Ordering::Relaxed) as u64;
         let (items, bytes) = (self.received.datums() as u64, self.received.bytes() as u64);
-        sample.of_stream(stream, &telemetry::CONSUMERS_ACTIVE, 1);
+        sample.of(stream, &telemetry::CONSUMERS_ACTIVE, 1);
         self.faults.sample(sample, &telemetry::CONSUMER_FAULTS, Some(stream));
         let unknown = self.unknown.load(Ordering::Relaxed);
-        sample.of_stream(stream, &telemetry::MESSAGES_UNKNOWN, unknown);
-        sample.of_stream(stream, &telemetry::CONSUMER_PRODUCERS, producers);
-        sample.of_stream(stream, &telemetry::CONSUMER_ITEMS_RECEIVED, items);
-        sample.of_stream(stream, &telemetry::CONSUMER_BYTES_RECEIVED, bytes);
-        sample.of_stream(stream, &telemetry::DATUMS_TOTAL, items);
-        sample.of_stream(stream, &telemetry::BYTES_TOTAL, bytes);
+        sample.of(stream, &telemetry::MESSAGES_UNKNOWN, unknown);
+        sample.of(stream, &telemetry::CONSUMER_PRODUCERS, producers);
+        sample.of(stream, &telemetry::CONSUMER_ITEMS_RECEIVED, items);
+        sample.of(stream, &telemetry::CONSUMER_BYTES_RECEIVED, bytes);
+        sample.of(stream, &telemetry::DATUMS_TOTAL, items);
+        sample.of(stream, &telemetry::BYTES_TOTAL, bytes);
     }
 }

@@ -44,6 +44,7 @@ pub(crate) enum Labels {
     Reason,
     Stream,
     StreamAndReason,
+    Group,
 }
 
 impl Labels {
@@ -54,6 +55,7 @@ impl Labels {
             Self::Reason => &["network", "reason"],
             Self::Stream => &["network", "stream"],
             Self::StreamAndReason => &["network", "stream", "reason"],
+            Self::Group => &["network", "group"],
         }
     }
 }
@@ -112,7 +114,7 @@ macro_rules! metrics {
 
 metrics! {
     CONNECTIONS_OPENED: Counter "mosaik.network.connections.opened" Count Network
-        "Connections to other nodes that were made, of both directions and both lanes";
+        "Connections to other nodes that were made, of both directions and all lanes";
     CONNECTIONS_REFUSED: Counter "mosaik.network.connections.refused" Count Reason
         "Connections from others that were not admitted, or closed for what they sent; `duplicate` is normal";
     STREAMS_REFUSED: Counter "mosaik.network.streams.refused" Count Reason
@@ -171,4 +173,29 @@ metrics! {
         "Datums that this node sent and received";
     BYTES_TOTAL: Counter "mosaik.streams.bytes.total" Bytes Stream
         "Bytes of those datums, without framing and encryption";
+
+    GROUPS_ACTIVE: Gauge "mosaik.groups.active" Count Network
+        "Groups that this node takes part in";
+    GROUP_BONDS: Gauge "mosaik.groups.bonds.active" Count Group
+        "Other members that this one is connected with";
+    GROUP_BYTES_SENT: Counter "mosaik.groups.bonds.bytes.sent" Bytes Group
+        "Bytes of messages to other members, snapshots among them, without framing, encryption and heartbeats";
+    GROUP_BYTES_RECEIVED: Counter "mosaik.groups.bonds.bytes.received" Bytes Group
+        "Bytes of messages from other members, in the same way";
+    GROUP_MESSAGES_SENT: Counter "mosaik.groups.bonds.messages.sent" Count Group
+        "Those messages to other members";
+    GROUP_MESSAGES_RECEIVED: Counter "mosaik.groups.bonds.messages.received" Count Group
+        "Those messages from other members";
+    GROUP_ELECTIONS: Counter "mosaik.groups.raft.elections" Count Group
+        "Terms that this member has seen begin; each begins with an election";
+    GROUP_LEADER_CHANGES: Counter "mosaik.groups.raft.leader.changes" Count Group
+        "Leaders that this member has seen come, other than the one before";
+    GROUP_COMMITTED: Gauge "mosaik.groups.raft.committed" Count Group
+        "The index of the last command that is committed and applied here";
+    GROUP_VOTERS: Gauge "mosaik.groups.raft.committee.voters" Count Group
+        "Members that vote, as far as this one knows";
+    GROUP_NON_VOTERS: Gauge "mosaik.groups.raft.committee.non_voters" Count Group
+        "Members that receive the log and do not vote, as far as this one knows";
+    GROUP_SIZE: Gauge "mosaik.groups.raft.committee.size" Count Group
+        "All members, as far as this one knows";
 }

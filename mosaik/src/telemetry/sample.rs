@@ -8,7 +8,7 @@ use std::{
 };
 
 use super::Metric;
-use crate::id::StreamId;
+use crate::id::{StreamId, UniqueId};
 
 /// A part of a node that has values to publish, a source. Its counters never go down.
 pub(crate) trait Metered: Send + Sync {
@@ -20,7 +20,8 @@ pub(crate) trait Metered: Send + Sync {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Series {
     pub(super) metric: &'static Metric,
-    pub(super) stream: Option<StreamId>,
+    /// The stream or the group that it belongs to, as the metric's labels say.
+    pub(super) subject: Option<UniqueId>,
     pub(super) reason: Option<Cow<'static, str>>,
 }
 
@@ -32,12 +33,12 @@ pub(crate) struct Sample {
 
 impl Sample {
     pub(crate) fn add(&mut self, metric: &'static Metric, value: u64) {
-        self.values.push((Series { metric, stream: None, reason: None }, value));
+        self.values.push((Series { metric, subject: None, reason: None }, value));
     }
 
-    /// A value that belongs to one stream.
-    pub(crate) fn of_stream(&mut self, stream: StreamId, metric: &'static Metric, value: u64) {
-        self.values.push((Series { metric, stream: Some(stream), reason: None }, value));
+    /// A value that belongs to one stream or group.
+    pub(crate) fn of(&mut self, subject: UniqueId, metric: &'static Metric, value: u64) {
+        self.values.push((Series { metric, subject: Some(subject), reason: None }, value));
     }
 
     /// How often something happened for one reason, which is given as its type names it.
@@ -48,7 +49,7 @@ impl Sample {
         reason: impl Into<Cow<'static, str>>,
         value: u64,
     ) {
-        self.values.push((Series { metric, stream, reason: Some(reason.into()) }, value));
+        self.values.push((Series { metric, subject: stream, reason: Some(reason.into()) }, value));
     }
 }
 

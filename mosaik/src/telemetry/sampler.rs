@@ -238,14 +238,14 @@ pub(super) fn network_label(network: &NetworkId) -> String {
 
 fn key(labels: &[Label], series: &Series) -> Key {
     let mut labels = labels.to_vec();
-    if let Some(stream) = &series.stream {
-        labels.push(Label::new("stream", stream.short().to_string()));
+    let metric = series.metric;
+    let names = metric.labels.names();
+    if let Some(subject) = &series.subject {
+        labels.push(Label::new(names[1], subject.short().to_string()));
     }
     if let Some(reason) = &series.reason {
         labels.push(Label::new("reason", snake_case(reason)));
     }
-    let metric = series.metric;
-    let names = metric.labels.names();
     debug_assert!(labels.iter().map(Label::key).eq(names.iter().copied()), "{metric:?}");
     Key::from_parts(metric.name, labels)
 }

@@ -99,8 +99,8 @@ impl End {
 impl Metered for End {
     fn sample(&self, sample: &mut Sample) {
         let stream = self.stream.unwrap();
-        sample.of_stream(stream, &PRODUCER_ITEMS_SENT, self.sent.load(Ordering::Relaxed));
-        sample.of_stream(stream, &PRODUCER_CONSUMERS, 1);
+        sample.of(stream, &PRODUCER_ITEMS_SENT, self.sent.load(Ordering::Relaxed));
+        sample.of(stream, &PRODUCER_CONSUMERS, 1);
         self.reasons.sample(sample, &PRODUCER_REJECTED, Some(stream));
     }
 }
@@ -204,7 +204,7 @@ fn every_name_stands_once_in_the_table() {
     let names: BTreeSet<_> = ALL.iter().map(|metric| metric.name).collect();
     assert_eq!(names.len(), ALL.len());
     for metric in ALL {
-        let is_plain = |letter: char| letter.is_ascii_lowercase() || letter == '.';
+        let is_plain = |letter: char| letter.is_ascii_lowercase() || "._".contains(letter);
         assert!(metric.name.starts_with("mosaik.") && metric.name.chars().all(is_plain));
         let in_bytes = metric.name.contains("bytes");
         assert_eq!(metric.unit, if in_bytes { Unit::Bytes } else { Unit::Count });

@@ -180,7 +180,7 @@ impl Subscription {
         let opened = link.open(StreamKind::Subscribe).await;
         let (send, recv) = opened.map_err(|error| match error {
             OpenError::Lost(reason) => SubscribeError::Lost(reason),
-            OpenError::NoBulkLane(_) => SubscribeError::Lost(CloseReason::Timeout),
+            OpenError::NoLane(_) => SubscribeError::Lost(CloseReason::Timeout),
         })?;
         let mut control = Control::new(send, recv, self.core.meter.clone());
         let config = &self.core.config;

@@ -22,7 +22,7 @@ use super::{
     subscription::{Means, Subscription},
 };
 use crate::{
-    discovery::{PeerDelta, PeerEntry, PeerInfo, StreamPeers},
+    discovery::{PeerDelta, PeerDeltas, PeerEntry, PeerInfo},
     id::PeerId,
     streams::{eligible, error::SubscribeError, status::ChannelInfo},
     tasks::Tasks,
@@ -148,7 +148,7 @@ impl Worker {
     }
 
     async fn follow_producers(mut self) {
-        let mut peers: StreamPeers = self.means.discovery.stream_peers(self.core.config.stream_id);
+        let mut peers: PeerDeltas = self.means.discovery.stream_peers(self.core.config.stream_id);
         let mut catalog = self.means.discovery.catalog_watch();
         loop {
             let expiry = self.next_expiry();

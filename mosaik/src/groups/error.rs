@@ -1,0 +1,122 @@
+//! Why a command, a query or a group failed.
+
+use std::fmt;
+
+use thiserror::Error;
+
+use super::{calls::Pending, index::Index, machine::StateMachine};
+use crate::schema::EncodeError;
+
+/// A command whose outcome is not known to be success. Its doc says for each case whether it was,
+/// or can still be, applied.
+#[derive(Error)]
+#[non_exhaustive]
+pub enum CommandError<M: StateMachine> {
+    /// There was no leader for as long as the command may wait. Certainly not applied: the
+    /// commands are here, to be sent again.
+    #[error("the group has no leader; nothing was applied")]
+    Offline(Vec<M::Command>),
+    /// The command is under way and was not answered in time: it may be applied, once, or not at
+    /// all. [`Pending::retry`] goes on waiting for the same command, which is safe.
+    #[error("the group did not answer in time; the command may still be applied")]
+    Timeout(Pending<M>),
+    /// The command was committed: it is applied on every member. It just was not applied here in
+    /// time, so that its answer is not known.
+    #[error("the command was committed as {index}, but this member lags behind")]
+    Lagging {
+        /// The index of the command, of several the last.
+        index: Index,
+    },
+    /// The command was committed, but [`Group::skip`](super::Group::skip) passed it by: it changed
+    /// nothing on any member.
+    #[error("the command at {index} was passed by")]
+    Skipped {
+        /// The index of the command, of several the first.
+        index: Index,
+    },
+    /// The commands are larger than the group takes at once. Nothing was sent.
+    #[error("commands of {size} bytes are over the limit of {limit}")]
+    TooLarge {
+        /// What was to be executed.
+        commands: Vec<M::Command>,
+        /// Their encoded length, in bytes.
+        size: usize,
+        /// The largest length.
+        limit: usize,
+    },
+    /// There was nothing to execute.
+    #[error("there is no command in the batch")]
+    NoCommands,
+    /// The group has ended on this node: its last handle was dropped, or the network is gone. What
+    /// was under way may be applied or not.
+    #[error("the group has ended on this node")]
+    GroupTerminated,
+    /// A command could not be encoded. Nothing was sent.
+    #[error("a command could not be encoded: {1}")]
+    Encoding(Vec<M::Command>, EncodeError),
+    /// The command was applied, but its answer is not of the type that this build expects.
+    #[error("the answer to the command at {index} could not be decoded")]
+    Undecodable {
+        /// The index of the command, of several the first.
+        index: Index,
+    },
+}
+
+/// Commands need not be `Debug`: only the reason is shown.
+impl<M: StateMachine> fmt::Debug for CommandError<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Offline(commands) => write!(f, "Offline({} commands)", commands.len()),
+            Self::Timeout(_) => f.write_str("Timeout"),
+            Self::Lagging { index } => write!(f, "Lagging {{ index: {index} }}"),
+            Self::Skipped { index } => write!(f, "Skipped {{ index: {index} }}"),
+            Self::TooLarge { size, limit, .. } => {
+                write!(f, "TooLarge {{ size: {size}, limit: {limit} }}")
+            }
+            Self::NoCommands => f.write_str("NoCommands"),
+            Self::GroupTerminated => f.write_str("GroupTerminated"),
+            Self::Encoding(_, error) => write!(f, "Encoding({error:?})"),
+            Self::Undecodable { index } => write!(f, "Undecodable {{ index: {index} }}"),
+        }
+    }
+}
+
+/// A query that was not answered. A query changes nothing, so it can always be asked again.
+#[derive(Error)]
+#[non_exhaustive]
+pub enum QueryError<M: StateMachine> {
+    /// No leader could confirm in time that this member is up to date.
+    #[error("the group has no leader that answers")]
+    Offline(M::Query),
+    /// The group has ended on this node: its last handle was dropped, or the network is gone.
+    #[error("the group has ended on this node")]
+    GroupTerminated,
+}
+
+/// Queries need not be `Debug`: only the reason is shown.
+impl<M: StateMachine> fmt::Debug for QueryError<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Offline(_) => f.write_str("Offline"),
+            Self::GroupTerminated => f.write_str("GroupTerminated"),
+        }
+    }
+}
+
+/// Why an operator's request to a group was not done.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The group has ended on this node.
+    #[error("the group has ended on this node")]
+    GroupTerminated,
+    /// Only the leader can do it, and this node is not. Ask it there.
+    #[error("this node does not lead the group")]
+    NotLeader,
+    /// The peer is no member of the group, or cannot do what is asked at this moment.
+    #[error("{0} cannot do that: {1}")]
+    Unsuitable(crate::id::PeerId, &'static str),
+    /// The change was not agreed upon in time: it may still be.
+    #[error("the group did not agree in time")]
+    Timeout,
+}

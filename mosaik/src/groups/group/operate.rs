@@ -1,0 +1,100 @@
+//! What an operator asks of a group by hand.
+
+use super::{Group, Operation};
+use crate::{
+    groups::{error::Error, index::Index, machine::StateMachine},
+    id::PeerId,
+};
+
+impl<M: StateMachine> Group<M> {
+    /// Hands leadership to whichever voter is fit for it, and returns when another leads.
+    ///
+    /// # Errors
+    /// [`Error::NotLeader`] if this node does not lead, [`Error::Timeout`] if nobody took over.
+    pub async fn step_down(&self) -> Result<(), Error> {
+        self.core().operate(Operation::StepDown).await
+    }
+
+    /// Hands leadership to this voter, and returns when it leads.
+    ///
+    /// # Errors
+    /// [`Error::NotLeader`] if this node does not lead, [`Error::Unsuitable`] if the peer is no
+    /// voter or has not answered lately, [`Error::Timeout`] if it did not take over.
+    pub async fn transfer_to(&self, peer: PeerId) -> Result<(), Error> {
+        self.core().operate(Operation::TransferTo(peer)).await
+    }
+
+    /// Takes a member out of the group. A node that is still there comes back as a new member;
+    /// what keeps it out is a ticket that ends.
+    ///
+    /// # Errors
+    /// [`Error::NotLeader`] if this node does not lead, [`Error::Unsuitable`] if the peer is no
+    /// member.
+    pub async fn evict(&self, peer: PeerId) -> Result<(), Error> {
+        self.core().operate(Operation::Evict(peer)).await
+    }
+
+    /// Passes by a command that makes the state machine panic, on every member:
+    /// [`GroupEvent::Poisoned`](crate::groups::GroupEvent::Poisoned) names it. The caller gets
+    /// [`CommandError::Skipped`](crate::groups::CommandError::Skipped).
+    ///
+    /// # Errors
+    /// [`Error::NotLeader`] if this node does not lead, [`Error::Timeout`] if the group did not
+    /// agree in time.
+    pub async fn skip(&self, index: Index) -> Result<(), Error> {
+        self.core().operate(Operation::Skip(index)).await
+    }
+
+    /// Leaves the group: hands leadership on, and tells the leader that this member does not come
+    /// back. The handle is of no use after that; other handles end as well.
+    ///
+    /// # Errors
+    /// [`Error::Timeout`] if nobody has heard it in time; the node has left all the same.
+    pub async fn leave(self) -> Result<(), Error> {
+        self.core().operate(Operation::Leave).await
+    }
+
+    /// Runs `work` while this node leads, on one node of the group at a time.
+    ///
+    /// Waits until this node leads, then runs the future that `work` makes of a token, and drops it
+    /// when leadership is lost. Returns what it returns; if leadership was lost before, it begins
+    /// anew when this node leads again. `None` if the group has ended on this node.
+    ///
+    /// A leader that is cut off notices it only after a lease (`election_timeout` and its jitter),
+    /// and what it has sent may arrive later still. Hand the token to the outside systems
+    /// that the work touches: they refuse one that is smaller than the largest that they have seen.
+    pub async fn while_leader<F, Fut>(&self, mut work: F) -> Option<Fut::Output>
+    where
+        F: FnMut(FencingToken) -> Fut,
+        Fut: Future,
+    {
+        let mut seen = self.core().seen().subscribe();
+        let local = self.core().local();
+        let ended = self.core().tasks().token().clone();
+        loop {
+            let leads = |seen: &super::Seen| seen.online && seen.leader == Some(local);
+            let term = tokio::select! {
+                found = seen.wait_for(leads) => found.ok()?.term,
+                () = ended.cancelled() => return None,
+            };
+            let lost = seen.wait_for(|seen| !leads(seen) || seen.term != term);
+            tokio::select! {
+                done = work(FencingToken(term.0)) => return Some(done),
+                lost = lost => drop(lost.ok()?),
+                () = ended.cancelled() => return None,
+            }
+        }
+    }
+}
+
+/// Says in whose time something was done: that of a later leader is larger.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct FencingToken(u64);
+
+impl FencingToken {
+    /// The token as a number: the leader's term.
+    #[must_use]
+    pub const fn get(self) -> u64 {
+        self.0
+    }
+}

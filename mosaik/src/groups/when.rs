@@ -1,0 +1,176 @@
+//! What of a group's life can be awaited.
+
+use std::{fmt, future::Future, sync::Arc};
+
+use tokio::sync::watch;
+
+use super::{
+    group::{Core, Seen},
+    index::{Cursor, Index, IndexRange},
+};
+use crate::id::PeerId;
+
+/// What of a group's life can be awaited. Its futures wait for ever once the group has ended on this
+/// node. All are cancel safe.
+#[derive(Clone)]
+pub struct When(Arc<Core>);
+
+impl When {
+    pub(crate) fn new(core: Arc<Core>) -> Self {
+        Self(core)
+    }
+
+    /// Resolves when there is a leader, with it; at once if there is one.
+    pub fn leader_elected(&self) -> impl Future<Output = PeerId> + Send + 'static + use<> {
+        self.find(|seen| seen.leader)
+    }
+
+    /// Resolves when somebody leads who does not at the time of this call, with the new leader.
+    /// Times without a leader do not count.
+    pub fn leader_changed(&self) -> impl Future<Output = PeerId> + Send + 'static + use<> {
+        let before = self.0.seen().borrow().leader;
+        self.find(move |seen| seen.leader.filter(|leader| Some(*leader) != before))
+    }
+
+    /// Resolves when this peer leads; at once if it does.
+    pub fn leader_is(&self, peer: PeerId) -> impl Future<Output = ()> + Send + 'static + use<> {
+        self.find(move |seen| (seen.leader == Some(peer)).then_some(()))
+    }
+
+    /// Resolves when this node leads; at once if it does.
+    pub fn is_leader(&self) -> impl Future<Output = ()> + Send + 'static + use<> {
+        self.leader_is(self.0.local())
+    }
+
+    /// Resolves when this node does not lead, whoever else does or nobody; at once if it is so.
+    pub fn is_follower(&self) -> impl Future<Output = ()> + Send + 'static + use<> {
+        let local = self.0.local();
+        self.find(move |seen| (seen.leader != Some(local)).then_some(()))
+    }
+
+    /// Resolves when the group takes commands from this member: it is a part of it, and knows its
+    /// leader. At once if it is so.
+    pub fn online(&self) -> impl Future<Output = ()> + Send + 'static + use<> {
+        self.find(|seen| seen.online.then_some(()))
+    }
+
+    /// Resolves when the group takes no commands from this member; at once if it is so.
+    pub fn offline(&self) -> impl Future<Output = ()> + Send + 'static + use<> {
+        self.find(|seen| (!seen.online).then_some(()))
+    }
+
+    /// The end of this member's log.
+    pub fn log(&self) -> CursorWatcher<Cursor> {
+        CursorWatcher::new(self.0.logged_watch().subscribe(), |cursor| cursor)
+    }
+
+    /// The last command that is committed and applied here.
+    pub fn committed(&self) -> CursorWatcher<Index> {
+        CursorWatcher::new(self.0.applied_watch().subscribe(), |cursor| cursor.index())
+    }
+
+    fn find<T, F>(&self, find: F) -> impl Future<Output = T> + Send + 'static + use<T, F>
+    where
+        F: Fn(&Seen) -> Option<T> + Send + Sync + 'static,
+        T: Send + 'static,
+    {
+        let mut seen = self.0.seen().subscribe();
+        async move {
+            loop {
+                if let Some(found) = find(&seen.borrow_and_update()) {
+                    return found;
+                }
+                if seen.changed().await.is_err() {
+                    std::future::pending::<()>().await;
+                }
+            }
+        }
+    }
+}
+
+impl fmt::Debug for When {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("When").field(&*self.0.seen().borrow()).finish()
+    }
+}
+
+/// How far a log is, as it changes. Its futures wait for ever once the group has ended on this node.
+/// All are cancel safe.
+#[derive(Clone)]
+pub struct CursorWatcher<T> {
+    cursor: watch::Receiver<Cursor>,
+    show: fn(Cursor) -> T,
+}
+
+impl<T: Ord + Copy + Send + 'static> CursorWatcher<T> {
+    fn new(cursor: watch::Receiver<Cursor>, show: fn(Cursor) -> T) -> Self {
+        Self { cursor, show }
+    }
+
+    /// Resolves at the next change after this call, with the new position.
+    pub fn changed(&self) -> impl Future<Output = T> + Send + 'static + use<T> {
+        self.next(|before, now| now != before)
+    }
+
+    /// Resolves when the position is beyond that at the time of this call.
+    pub fn advanced(&self) -> impl Future<Output = T> + Send + 'static + use<T> {
+        self.next(|before, now| now > before)
+    }
+
+    /// Resolves when the position is before that at the time of this call: another leader has
+    /// replaced what was not committed, or the member has joined another incarnation.
+    pub fn reverted(&self) -> impl Future<Output = T> + Send + 'static + use<T> {
+        self.next(|before, now| now < before)
+    }
+
+    /// Resolves when the position is at this index (of a range its end) or beyond it, with the
+    /// position then; at once if it is there.
+    pub fn reaches<I: Into<Position>>(
+        &self,
+        index: I,
+    ) -> impl Future<Output = T> + Send + 'static + use<T, I> {
+        let Position(index) = index.into();
+        let (cursor, show) = (self.cursor.clone(), self.show);
+        async move { show(wait(cursor, move |now| now.index() >= index).await) }
+    }
+
+    fn next(&self, is_it: fn(T, T) -> bool) -> impl Future<Output = T> + Send + 'static + use<T> {
+        let (cursor, show) = (self.cursor.clone(), self.show);
+        let before = show(*cursor.borrow());
+        async move { show(wait(cursor, move |now| is_it(before, show(now))).await) }
+    }
+}
+
+async fn wait(mut cursor: watch::Receiver<Cursor>, is_it: impl Fn(Cursor) -> bool) -> Cursor {
+    loop {
+        let now = *cursor.borrow_and_update();
+        if is_it(now) {
+            return now;
+        }
+        if cursor.changed().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+impl<T> fmt::Debug for CursorWatcher<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("CursorWatcher").field(&*self.cursor.borrow()).finish()
+    }
+}
+
+/// A place in a log that can be waited for: an index, or the end of a range of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Position(Index);
+
+impl<I: Into<Index>> From<I> for Position {
+    fn from(index: I) -> Self {
+        Self(index.into())
+    }
+}
+
+impl From<IndexRange> for Position {
+    fn from(range: IndexRange) -> Self {
+        Self(*range.end())
+    }
+}

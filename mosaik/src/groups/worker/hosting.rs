@@ -1,0 +1,197 @@
+//! The replica at work: the log is applied to it, and its outcomes go to those who wait.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use bytes::Bytes;
+use tokio::sync::{mpsc, watch};
+
+use crate::{
+    groups::{
+        calls::{Calls, Settled, Told, Waiter},
+        event::GroupEvent,
+        group::Core,
+        index::{Index, Term},
+        member::IncarnationId,
+        raft::{Frozen, Replicated, StateError},
+        state::{self, Answer, Item, Outcome, OutcomeKind, Replica, SessionId, Step},
+    },
+    id::PeerId,
+};
+
+/// What the log has said of the incarnation so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Flags {
+    pub(super) open: bool,
+    pub(super) dissolved: bool,
+    pub(super) yielded_to: Option<IncarnationId>,
+    pub(super) poisoned: Option<Index>,
+}
+
+/// A state that was reached at a checkpoint.
+pub(super) type Checkpoint = (Index, state::Frozen);
+
+/// What a replica is applied to with, and tells.
+pub(super) struct Hosting {
+    replica: Replica,
+    core: Arc<Core>,
+    session: SessionId,
+    outlets: Outlets,
+    out: Vec<Outcome>,
+}
+
+/// Where a replica's worker hears of it.
+pub(super) struct Outlets {
+    pub(super) flags: watch::Sender<Flags>,
+    pub(super) callers: watch::Sender<Callers>,
+    pub(super) checkpoints: mpsc::Sender<Checkpoint>,
+}
+
+/// Which sessions are open, and whose they are.
+pub(super) type Callers = BTreeMap<SessionId, PeerId>;
+
+impl Hosting {
+    /// `replica` has applied nothing yet.
+    pub(super) fn new(
+        mut replica: Replica,
+        core: Arc<Core>,
+        session: SessionId,
+        outlets: Outlets,
+    ) -> Self {
+        replica.listen_to(session);
+        Self { replica, core, session, outlets, out: Vec::new() }
+    }
+
+    /// Tells what has changed. The state was published before: who is told may read it.
+    fn tell(&mut self) {
+        let applied = self.replica.applied();
+        self.core.applied_watch().send_if_modified(|known| {
+            let changed = *known != applied;
+            *known = applied;
+            changed
+        });
+        let logged = self.core.log_position().max(applied);
+        self.core.logged_watch().send_if_modified(|known| {
+            let changed = *known != logged;
+            *known = logged;
+            changed
+        });
+        self.tell_callers();
+        let flags = Flags {
+            open: self.replica.is_open(),
+            dissolved: self.replica.is_dissolved(),
+            yielded_to: self.replica.yielded_to(),
+            poisoned: self.replica.poisoned().map(|panicked| panicked.index),
+        };
+        let poisoned_before = self.outlets.flags.borrow().poisoned;
+        self.outlets.flags.send_if_modified(|known| std::mem::replace(known, flags) != flags);
+        if let Some(panicked) = self.replica.poisoned()
+            && poisoned_before.is_none()
+        {
+            let index = panicked.index;
+            let message = &panicked.message;
+            tracing::error!(%index, %message, "a group's state machine panicked: it stops here");
+            self.core.tell(GroupEvent::Poisoned { index });
+        }
+    }
+
+    /// Sessions are opened and ended by items that are none of callers.
+    fn tell_sessions(&self) {
+        let callers: Callers =
+            self.replica.sessions().map(|(id, session)| (id, session.peer)).collect();
+        self.outlets.callers.send_if_modified(|known| {
+            let changed = *known != callers;
+            *known = callers;
+            changed
+        });
+    }
+
+    fn tell_callers(&mut self) {
+        if self.out.is_empty() {
+            return;
+        }
+        let session = self.session;
+        let opened =
+            |outcome: &Outcome| outcome.session == session && outcome.kind == OutcomeKind::Opened;
+        if self.out.iter().any(opened) && self.core.queue().session() != Some(session) {
+            self.core.queue().open(session);
+        }
+        let outcomes = self.out.drain(..).filter(|outcome| outcome.session == session);
+        self.core.queue().settle(|calls| {
+            let mut told = Vec::new();
+            outcomes.for_each(|outcome| settle(calls, outcome, &mut told));
+            told
+        });
+    }
+}
+
+/// What an outcome means for the calls of this node.
+fn settle(calls: &mut Calls<Waiter>, outcome: Outcome, told: &mut Told<Waiter>) {
+    let Outcome { sequence, index, kind, .. } = outcome;
+    let answer = match kind {
+        OutcomeKind::Answered(answer) | OutcomeKind::Repeated(answer) => answer,
+        OutcomeKind::Gap { expected } => return calls.rewind_to(expected),
+        OutcomeKind::UnknownSession => return told.extend(calls.lose()),
+        // It was answered before; or the incarnation has ended, and the calls begin anew in another.
+        OutcomeKind::Forgotten | OutcomeKind::Closed | OutcomeKind::Opened => return,
+    };
+    let settled = match answer {
+        Answer::Applied(reply) => Settled::Applied { index, reply },
+        Answer::Unencodable | Answer::Undecodable => Settled::Undecodable { index },
+        Answer::Skipped => Settled::Skipped { index },
+    };
+    told.extend(calls.settle(sequence, settled));
+}
+
+impl Replicated for Hosting {
+    fn apply(&mut self, term: Term, item: &Item) -> Step {
+        let step = self.replica.apply(term, item, &mut self.out);
+        if let Some(frozen) = self.replica.take_checkpoint() {
+            // Whoever compares is still busy with the last one: this one is passed over.
+            let _ = self.outlets.checkpoints.try_send((self.replica.index(), frozen));
+        }
+        if item.is_control() {
+            self.tell_sessions();
+        }
+        self.tell();
+        step
+    }
+
+    fn freeze(&self) -> Box<dyn Frozen> {
+        Box::new(Encodes(self.replica.freeze()))
+    }
+
+    fn restore(&mut self, bytes: &[u8]) -> Result<(), StateError> {
+        let restored = self.replica.restore(bytes, &mut self.out);
+        restored.map_err(|error| StateError(error.to_string()))?;
+        self.tell_sessions();
+        self.tell();
+        Ok(())
+    }
+
+    fn rebuild(
+        &mut self,
+        snapshot: Option<&[u8]>,
+        items: &mut dyn Iterator<Item = (Term, Item)>,
+    ) -> Result<(), StateError> {
+        let rebuilt = self.replica.rebuild(snapshot, items, &mut self.out);
+        rebuilt.map_err(|error| StateError(error.to_string()))?;
+        self.tell();
+        Ok(())
+    }
+
+    fn index(&self) -> Index {
+        self.replica.index()
+    }
+
+    fn poisoned(&self) -> bool {
+        self.replica.poisoned().is_some()
+    }
+}
+
+struct Encodes(state::Frozen);
+
+impl Frozen for Encodes {
+    fn encode(self: Box<Self>) -> Result<Bytes, StateError> {
+        self.0.encode().map_err(|error| StateError(error.to_string()))
+    }
+}

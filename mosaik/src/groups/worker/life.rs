@@ -1,0 +1,192 @@
+//! What a member hears over its bonds, and how it takes its leave.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tokio::time::timeout;
+
+use super::{
+    FAREWELL, LAST_WORDS, Worker,
+    messages::{Answer, Question, Word, decode, encode},
+    pump::{Forwarded, What},
+};
+use crate::{
+    groups::{
+        bonds::{Bond, BondEvent, Reply},
+        event::GroupEvent,
+        formation::{Input, Status},
+        member::{IncarnationId, MemberId},
+        raft::{Node, RaftView, Role},
+        state::EncodedRun,
+    },
+    id::PeerId,
+};
+
+impl Worker {
+    pub(super) async fn heard(&mut self, event: BondEvent) {
+        match event {
+            BondEvent::Up(bond) => self.bonded(bond).await,
+            BondEvent::Down { bond, reason } => {
+                tracing::debug!(peer = %bond.peer(), %reason, "a bond has ended");
+                self.unbonded(bond.peer()).await;
+            }
+            BondEvent::Status { from, status } => {
+                if let (Some(peer), Some(status)) =
+                    (self.core.peer_of(&from), decode::<Status>(&status))
+                {
+                    self.members.statuses.insert(peer, status.clone());
+                    self.tell(Input::Status { from: peer, status }).await;
+                }
+            }
+            BondEvent::Message { from, message } => {
+                if let Some(word) = decode(&message) {
+                    self.heard_word(from, word).await;
+                }
+            }
+            BondEvent::Asked { from, question, reply } => self.asked(from, &question, reply),
+            BondEvent::Mismatch { peer, mismatch } => {
+                let (field, ours, theirs) = (mismatch.field, mismatch.ours, mismatch.theirs);
+                tracing::warn!(%peer, field, %ours, %theirs, "a group is configured differently");
+                self.core.tell(GroupEvent::ConfigMismatch { peer, field, ours, theirs });
+            }
+        }
+    }
+
+    async fn bonded(&mut self, bond: Bond) {
+        self.publish_bonds();
+        self.tick_soon();
+        let peer = bond.peer();
+        self.core.tell(GroupEvent::Bonded(peer));
+        if let Some(running) = &self.running {
+            let _ = running.node.reachable(bond.member()).await;
+        }
+        if let Some(status) = decode::<Status>(bond.status()) {
+            self.members.statuses.insert(peer, status.clone());
+            self.tell(Input::Bonded { peer, status }).await;
+        }
+    }
+
+    async fn unbonded(&mut self, peer: PeerId) {
+        self.publish_bonds();
+        self.core.tell(GroupEvent::Unbonded(peer));
+        // The peer may be bonded as another member already.
+        if self.bonds.get(&peer).is_none() {
+            self.members.statuses.remove(&peer);
+            self.tell(Input::Unbonded(peer)).await;
+        }
+    }
+
+    fn publish_bonds(&self) {
+        self.core.bonds().send_replace(Arc::new(self.bonds.bonds()));
+    }
+
+    async fn heard_word(&mut self, from: MemberId, word: Word) {
+        match word {
+            Word::Formation(message) => {
+                if let Some(peer) = from.peer() {
+                    self.tell(Input::Heard { from: peer, message }).await;
+                }
+            }
+            Word::Leaving { incarnation } => {
+                if self.is_in(incarnation) {
+                    self.members.leaving.insert(from);
+                    self.look_after_members().await;
+                }
+            }
+            Word::Digest { incarnation, index, digest } => {
+                if self.is_in(incarnation)
+                    && let Some(peer) = from.peer()
+                {
+                    self.compare(peer, index, digest);
+                }
+            }
+        }
+    }
+
+    pub(super) fn is_in(&self, incarnation: IncarnationId) -> bool {
+        self.running.as_ref().is_some_and(|it| it.node.incarnation() == incarnation)
+    }
+
+    /// Something that is asked of a leader. The order of calls is kept.
+    fn asked(&self, from: MemberId, question: &Bytes, reply: Reply) {
+        let not_now = |reply: Reply| {
+            // A peer that does not read learns of it by the time-out.
+            let _ = reply.send(encode(&Answer::NotNow));
+        };
+        let Some(running) = &self.running else { return not_now(reply) };
+        let node = &running.node;
+        let ours = |incarnation: IncarnationId| incarnation == node.incarnation();
+        let what = match decode(question) {
+            Some(Question::Append { incarnation, run }) if ours(incarnation) => {
+                // One that is not known (yet) is refused when it is applied.
+                let owner = |session| running.callers.borrow().get(&session).copied();
+                let is_theirs = |run: &EncodedRun| {
+                    let session = run.view().map(|run| run.session);
+                    session.and_then(owner).is_none_or(|owner| from.is_of(&owner))
+                };
+                EncodedRun::parse(run).filter(is_theirs).map(What::Calls)
+            }
+            Some(Question::Open { incarnation, session }) if ours(incarnation) => {
+                from.peer().map(|peer| What::Session(session, peer))
+            }
+            Some(Question::Read { incarnation }) if ours(incarnation) => {
+                let node = node.clone();
+                self.core.tasks().spawn("groups.read", async move {
+                    let point = node.read_index().await;
+                    let answer = point.map_or(Answer::NotNow, Answer::Read);
+                    // A peer that does not read learns of it by the time-out.
+                    let _ = reply.send(encode(&answer));
+                });
+                return;
+            }
+            _ => None,
+        };
+        match what {
+            // If there are too many, those that are dropped are sent again.
+            Some(what) => drop(self.forwarded.try_send(Forwarded { what, reply })),
+            None => not_now(reply),
+        }
+    }
+
+    /// Leaves in good order: hands leadership on, and says that this member does not come back.
+    pub(super) async fn farewell(&mut self) {
+        let Some(running) = &self.running else { return };
+        let node = running.node.clone();
+        let leaving = Word::Leaving { incarnation: node.incarnation() };
+        let handed_on = timeout(FAREWELL, self.hand_on(&node)).await.is_ok();
+        tracing::debug!(group = %self.core.config().group_id(), handed_on, "leaving a group");
+        let leader = node.view().borrow().leader;
+        let bond = leader.and_then(|leader| self.bonds.member(&leader));
+        if let Some(bond) = bond {
+            // A leader that does not hear it sees by itself that this member is silent.
+            drop(timeout(FAREWELL, bond.deliver(encode(&leaving), FAREWELL)).await);
+            drop(timeout(FAREWELL, released(&node)).await);
+        }
+        node.shutdown().await;
+    }
+
+    /// If this node leads, hands leadership to another, and waits until that leads.
+    async fn hand_on(&self, node: &Node) {
+        if node.view().borrow().role != Role::Leader {
+            return;
+        }
+        let Some(to) = self.members.successor(node, &node.me()) else { return };
+        drop(node.transfer_to(to).await);
+    }
+}
+
+/// Waits until this member is not needed any more. Of two voters the other one cannot do anything
+/// alone: that it is alone from now on takes both.
+async fn released(node: &Node) {
+    let mut view = node.view();
+    let me = node.me();
+    let is_needed = |view: &RaftView| view.members.voters.len() == 2 && view.role != Role::Leader;
+    if !is_needed(&view.borrow()) {
+        return;
+    }
+    let is_out = |view: &RaftView| !view.members.configs.last().is_some_and(|it| it.contains(&me));
+    if view.wait_for(is_out).await.is_ok() {
+        // It is in the log here, and the leader is yet to hear that; it may say nothing after that.
+        drop(timeout(LAST_WORDS, view.wait_for(|view| !view.changing)).await);
+    }
+}

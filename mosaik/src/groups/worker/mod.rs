@@ -1,0 +1,313 @@
+//! The task that drives a member: it tells formation and autopilot what happens, and carries out
+//! what they want.
+
+mod checkpoints;
+mod effects;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
+mod hosting;
+mod life;
+mod members;
+mod messages;
+mod operations;
+mod pump;
+mod reads;
+mod sessions;
+mod spec;
+mod tickets;
+mod views;
+
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
+
+use tokio::{
+    sync::{mpsc, watch},
+    time::{Instant, sleep, sleep_until},
+};
+use tokio_util::sync::CancellationToken;
+
+pub(crate) use self::reads::catch_up;
+use self::{
+    checkpoints::Digests,
+    hosting::{Callers, Flags},
+    members::{Changed, Members},
+    pump::{Forwarded, Pump},
+    sessions::Strangers,
+};
+use super::{
+    autopilot::Autopilot,
+    bonds::{BondEvent, Bonds, GroupBonds},
+    formation::{Formation, Input},
+    group::{Asked, Core},
+    index::Index,
+    member::{IncarnationId, MemberId},
+    meter::Meter,
+    raft::{Node, RaftView},
+    state::{Replica, SessionId},
+};
+use crate::{
+    clock::Clock,
+    discovery::{Discovery, PeerDelta, PeerDeltas},
+    id::{Digest, PeerId},
+    random::Random,
+    telemetry::Meters,
+};
+
+/// How often the leader looks after its members, and everybody tells how far it is.
+const TICK: Duration = Duration::from_millis(250);
+/// The same while a leader waits until its founders have all stored the first entry.
+const OPENING: Duration = Duration::from_millis(20);
+/// How often a member looks that follows: Raft tells it of all that matters.
+const FOLLOWING: Duration = Duration::from_secs(1);
+/// How often a member looks that is alone.
+const REST: Duration = Duration::from_secs(10);
+/// What tasks have to tell the worker.
+const INNER: usize = 8;
+/// How long leaving in good order may take.
+const FAREWELL: Duration = Duration::from_millis(400);
+/// How long the last answer of who leaves may take to arrive.
+const LAST_WORDS: Duration = Duration::from_millis(50);
+/// The pause until an earlier member of this node in the same group is gone.
+const AGAIN: Duration = Duration::from_millis(10);
+
+/// Makes a replica that has applied nothing, of the state that the group began with.
+pub(crate) type MakeReplica = Box<dyn Fn() -> Replica + Send + Sync>;
+
+/// What a member's worker is made of.
+pub(crate) struct WorkerParts {
+    pub(crate) core: Arc<Core>,
+    pub(crate) make_replica: MakeReplica,
+    pub(crate) asked: mpsc::Receiver<Asked>,
+    pub(crate) bonds: Bonds,
+    pub(crate) discovery: Discovery,
+    pub(crate) clock: Clock,
+    pub(crate) random: Random,
+    pub(crate) telemetry: Meters,
+    /// Cancelled when the member is to leave in good order.
+    pub(crate) leave: CancellationToken,
+}
+
+/// The Raft node of the incarnation that this member is in, and what it tells.
+struct Running {
+    node: Node,
+    view: watch::Receiver<RaftView>,
+    flags: watch::Receiver<Flags>,
+    /// Whose sessions are open.
+    callers: watch::Receiver<Callers>,
+    failed: watch::Receiver<Option<String>>,
+}
+
+struct Worker {
+    core: Arc<Core>,
+    make_replica: MakeReplica,
+    bonds: GroupBonds,
+    discovery: Discovery,
+    clock: Clock,
+    random: Random,
+    formation: Formation,
+    autopilot: Autopilot,
+    running: Option<Running>,
+    /// In which session this node's calls go, in which incarnation.
+    session: Option<(IncarnationId, SessionId)>,
+    candidates: BTreeSet<PeerId>,
+    members: Members,
+    forwarded: mpsc::Sender<Forwarded>,
+    digests: Digests,
+    strangers: Strangers,
+    leader_without_ticket: Option<(PeerId, Instant)>,
+    inner: mpsc::Sender<Inner>,
+    next_tick: Instant,
+    left: bool,
+}
+
+/// What tasks of this member tell its worker.
+#[derive(Debug)]
+enum Inner {
+    /// A change of members has been made, or not.
+    Changed(Changed),
+    /// A checkpoint's digest.
+    Digest { incarnation: IncarnationId, index: Index, digest: Digest },
+}
+
+/// What a worker hears, beside what its Raft node tells.
+struct Inputs {
+    events: mpsc::Receiver<BondEvent>,
+    peers: PeerDeltas,
+    asked: mpsc::Receiver<Asked>,
+    inner: mpsc::Receiver<Inner>,
+    leave: CancellationToken,
+}
+
+/// Runs a member until it leaves or its node ends.
+pub(crate) async fn run(parts: WorkerParts) {
+    let core = parts.core.clone();
+    let ended = core.tasks().token().clone();
+    ended.run_until_cancelled(serve(parts)).await;
+    core.set_node(None);
+    core.queue().end();
+    core.seen().send_replace(super::group::Seen::default());
+    // Removing never makes an entry too large.
+    let _ = core.discovery().remove_group(*core.config().group_id());
+    core.tasks().cancel();
+}
+
+async fn serve(parts: WorkerParts) {
+    let WorkerParts { core, make_replica, asked, bonds, discovery, clock, random, .. } = parts;
+    let (telemetry, leave) = (parts.telemetry, parts.leave);
+    let me = MemberId::new(&core.local(), u64::from_le_bytes(random.bytes()));
+    let mut formation = Formation::new(
+        spec::formation(core.config(), &clock),
+        core.local(),
+        me,
+        random.bytes(),
+        Instant::now(),
+    );
+    let status = messages::encode(&formation.status());
+    let (bonds, events) = loop {
+        let spec = spec::bonds(&core, &discovery, me.session(), status.clone());
+        match bonds.join(spec) {
+            Ok(joined) => break joined,
+            // An earlier member of this node is still taking its leave.
+            Err(_) => sleep(AGAIN).await,
+        }
+    };
+    // Sampled until this member ends.
+    let meter = Arc::new(Meter { core: core.clone(), traffic: bonds.traffic() });
+    telemetry.add(meter.clone());
+    let (forwarded, received) = mpsc::channel(pump::FORWARDED);
+    let pump = Pump::new(core.clone(), clock.clone(), received);
+    core.tasks().spawn("groups.pump", pump.run());
+    let (inner_told, inner) = mpsc::channel(INNER);
+    let peers = discovery.group_peers(*core.config().group_id());
+    let begin = formation.on(Input::Tick, Instant::now());
+    let mut worker = Worker {
+        autopilot: Autopilot::new(spec::autopilot(core.config())),
+        members: Members::new(inner_told.clone()),
+        core,
+        make_replica,
+        bonds,
+        discovery,
+        clock,
+        random,
+        formation,
+        running: None,
+        session: None,
+        candidates: BTreeSet::new(),
+        forwarded,
+        digests: Digests::default(),
+        strangers: Strangers::default(),
+        leader_without_ticket: None,
+        inner: inner_told,
+        next_tick: Instant::now(),
+        left: false,
+    };
+    worker.carry_out(begin).await;
+    worker.run(Inputs { events, peers, asked, inner, leave }).await;
+    drop(meter);
+}
+
+impl Worker {
+    async fn run(&mut self, mut inputs: Inputs) {
+        let leave = inputs.leave.clone();
+        while !self.left {
+            let next_wakeup = self.next_wakeup();
+            let mut heard = true;
+            tokio::select! {
+                // In this order: what is said over bonds comes as the peers said it.
+                biased;
+                () = leave.cancelled() => return self.farewell().await,
+                Some(event) = inputs.events.recv() => self.heard(event).await,
+                Some(deltas) = inputs.peers.next() => self.seek(deltas).await,
+                Some(asked) = inputs.asked.recv() => self.operate(asked).await,
+                Some(inner) = inputs.inner.recv() => self.hear(inner).await,
+                () = running_changed(&mut self.running) => self.look().await,
+                () = sleep_until(next_wakeup) => {
+                    heard = false;
+                    self.tick().await;
+                }
+            }
+            if heard {
+                // It may not be alone any more, or have something to wait for.
+                let within = if self.is_opening() { OPENING } else { TICK };
+                self.next_tick = self.next_tick.min(Instant::now() + within);
+            }
+        }
+    }
+
+    async fn hear(&mut self, inner: Inner) {
+        match inner {
+            Inner::Changed(changed) => self.changed(changed).await,
+            Inner::Digest { incarnation, index, digest } => {
+                self.digested(incarnation, index, digest);
+            }
+        }
+    }
+
+    fn next_wakeup(&self) -> Instant {
+        let formation = self.formation.next_wakeup().unwrap_or(self.next_tick);
+        formation.min(self.next_tick)
+    }
+
+    /// There is something to look after that was not there when the next tick was set.
+    fn tick_soon(&mut self) {
+        self.next_tick = self.next_tick.min(Instant::now() + TICK / 10);
+    }
+
+    async fn tick(&mut self) {
+        let now = Instant::now();
+        if self.next_tick <= now {
+            self.look().await;
+            self.look_after_members().await;
+            self.checkpoint().await;
+            self.judge_tickets();
+            self.end_sessions().await;
+            let pause = match self.wants_ticks() {
+                _ if self.is_opening() => OPENING,
+                _ if self.is_following() && self.core.config().auth().is_empty() => FOLLOWING,
+                true => TICK,
+                false => REST,
+            };
+            self.next_tick = now + pause;
+        }
+        if self.formation.next_wakeup().is_some_and(|wakeup| wakeup <= now) {
+            self.tell(Input::Tick).await;
+        }
+    }
+
+    /// Tells the formation something, and does what it wants.
+    async fn tell(&mut self, input: Input) {
+        let effects = self.formation.on(input, Instant::now());
+        self.carry_out(effects).await;
+    }
+
+    /// Who takes part in the group has changed in the catalog.
+    async fn seek(&mut self, deltas: Vec<PeerDelta>) {
+        for delta in deltas {
+            match delta {
+                PeerDelta::Added(entry) => {
+                    self.candidates.insert(*entry.id());
+                }
+                PeerDelta::Updated(entry) => {
+                    self.candidates.insert(*entry.id());
+                    // It may have a ticket now.
+                    self.bonds.nudge(entry.id());
+                }
+                PeerDelta::Removed(peer) => {
+                    self.candidates.remove(&peer);
+                }
+            }
+        }
+        self.bonds.seek(&self.candidates);
+        self.tell(Input::Candidates(self.candidates.clone())).await;
+    }
+}
+
+/// Waits until the Raft node tells something; for ever without one.
+async fn running_changed(running: &mut Option<Running>) {
+    let Some(running) = running else { return std::future::pending().await };
+    tokio::select! {
+        Ok(()) = running.view.changed() => {}
+        Ok(()) = running.flags.changed() => {}
+        Ok(()) = running.failed.changed() => {}
+        else => std::future::pending().await,
+    }
+}

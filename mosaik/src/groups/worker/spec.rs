@@ -1,0 +1,158 @@
+//! What the parts of a member are told of its configuration.
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use futures::FutureExt;
+use tokio::time::timeout;
+
+use crate::{
+    clock::{Clock, to_delta},
+    discovery::Discovery,
+    groups::{
+        autopilot,
+        bonds::{Agreement, GroupSpec, Judge},
+        config::{GroupConfig, Quorum, Storage},
+        formation,
+        group::Core,
+        machine::LeadershipPreference,
+        raft::{Limits, Timing},
+    },
+    id::PeerId,
+    ticket::Verdict,
+    tickets::{self, TicketValidator},
+};
+
+/// How long tickets are waited for that are not here yet.
+const FETCH: Duration = Duration::from_secs(2);
+
+pub(super) fn strict(config: &GroupConfig) -> Option<usize> {
+    match config.quorum() {
+        Quorum::Strict(founders) => Some(founders),
+        Quorum::Elastic => None,
+    }
+}
+
+pub(super) fn is_observer(config: &GroupConfig) -> bool {
+    config.preference == LeadershipPreference::Observer
+}
+
+pub(super) fn formation(config: &GroupConfig, clock: &Clock) -> formation::Config {
+    let consensus = config.consensus();
+    let mut formation = formation::Config::new(strict(config), config.max_voters());
+    formation.observer = is_observer(config);
+    formation.reluctant = matches!(config.preference, LeadershipPreference::Reluctant { .. });
+    formation.bootstrap_delay = consensus.bootstrap_delay;
+    formation.date_us = u64::try_from(clock.now().timestamp_micros()).unwrap_or(0);
+    formation
+}
+
+pub(super) fn autopilot(config: &GroupConfig) -> autopilot::Settings {
+    let consensus = config.consensus();
+    let mut settings = autopilot::Settings::new(strict(config), config.max_voters(), false);
+    settings.fresh = (consensus.heartbeat_interval * 4).max(consensus.lease());
+    settings.evict_after = consensus.evict_after;
+    settings.stabilization = consensus.stabilization;
+    settings
+}
+
+pub(super) fn timing(config: &GroupConfig) -> Timing {
+    let consensus = config.consensus();
+    let factor = match config.preference {
+        LeadershipPreference::Reluctant { factor } => factor.max(1),
+        _ => 1,
+    };
+    let (min, max) = (consensus.election_timeout, consensus.lease());
+    Timing {
+        heartbeat: consensus.heartbeat_interval,
+        election_min: min.saturating_mul(factor),
+        election_max: max.saturating_mul(factor),
+    }
+}
+
+pub(super) fn limits(config: &GroupConfig) -> Limits {
+    Limits { snapshot_every: config.snapshot_every(), ..Limits::default() }
+}
+
+pub(super) fn bonds(
+    core: &Arc<Core>,
+    discovery: &Discovery,
+    session: u64,
+    status: Bytes,
+) -> GroupSpec {
+    let config = core.config();
+    GroupSpec {
+        id: *config.group_id(),
+        secret: *config.key().secret(),
+        agreement: agreement(config),
+        session,
+        observer: is_observer(config),
+        status,
+        judge: judge(config.auth().to_vec().into(), discovery.clone()),
+    }
+}
+
+fn agreement(config: &GroupConfig) -> Agreement {
+    Agreement {
+        quorum: match config.quorum() {
+            Quorum::Strict(founders) => format!("strict {founders}"),
+            Quorum::Elastic => format!("elastic, {:?}", config.on_rivals()),
+        },
+        validators: config.auth().iter().map(|it| it.signature().to_string()).collect(),
+        machine_version: config.machine_version,
+        schema: config.schema,
+        storage: match config.storage() {
+            Storage::Memory => "memory".into(),
+        },
+    }
+}
+
+/// Whether a peer has the tickets. Those that are not here yet are fetched.
+fn judge(validators: Arc<[Arc<dyn TicketValidator>]>, discovery: Discovery) -> Judge {
+    Arc::new(move |peer| {
+        let (validators, discovery) = (validators.clone(), discovery.clone());
+        async move {
+            let mut catalog = discovery.catalog_watch();
+            let judged = async {
+                loop {
+                    match verdict(&validators, &discovery, &peer) {
+                        Some(Verdict::Valid(_)) => return true,
+                        Some(Verdict::Invalid) => return false,
+                        Some(Verdict::Pending) => discovery.want_tickets(peer),
+                        // It has found us before its entry has.
+                        None => {}
+                    }
+                    if catalog.changed().await.is_err() {
+                        return false;
+                    }
+                }
+            };
+            timeout(FETCH, judged).await.unwrap_or(false)
+        }
+        .boxed()
+    })
+}
+
+/// What the validators say of a peer now; `None` if it is not in the catalog.
+pub(super) fn verdict(
+    validators: &[Arc<dyn TicketValidator>],
+    discovery: &Discovery,
+    peer: &PeerId,
+) -> Option<Verdict> {
+    if validators.is_empty() {
+        return Some(Verdict::Valid(crate::ticket::Expiration::Never));
+    }
+    let catalog = discovery.catalog();
+    Some(tickets::judge(validators, catalog.get(peer)?, discovery.date()))
+}
+
+/// The same, with leeway for clocks that differ: for members, who are not to be taken out too early.
+pub(super) fn verdict_with_leeway(
+    validators: &[Arc<dyn TicketValidator>],
+    discovery: &Discovery,
+    peer: &PeerId,
+) -> Option<Verdict> {
+    let catalog = discovery.catalog();
+    let date = discovery.date() - to_delta(discovery.max_time_drift());
+    Some(tickets::judge(validators, catalog.get(peer)?, date))
+}
