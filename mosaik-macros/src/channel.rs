@@ -2,9 +2,9 @@
 
 use proc_macro2::{Span, TokenStream};
 use quote::quote;
-use syn::{Expr, Generics, Ident, Type, Visibility, parse_quote};
+use syn::{Expr, Generics, Ident, Type, Visibility};
 
-use crate::{crate_path::CratePath, intent::Intent};
+use crate::{crate_path::CratePath, generics::travelling, intent::Intent};
 
 /// Everything that is known about a stream when its constructors are written.
 pub(crate) struct Channel {
@@ -86,21 +86,12 @@ impl Channel {
         quote!(#inherent #producer #consumer)
     }
 
-    /// The parameters with all bounds that impls need: those that travel must be named and carried
-    /// like the type itself.
+    /// The parameters with all bounds that impls need.
     pub(crate) fn bounded(&self) -> Generics {
-        let mut generics = self.generics.clone();
-        if self.carries_parameters {
-            let private = self.krate.private();
-            for parameter in generics.type_params_mut() {
-                parameter.bounds.push(parse_quote!(#private::Identity));
-                parameter.bounds.push(parse_quote!(#private::serde::Serialize));
-                parameter.bounds.push(parse_quote!(#private::serde::de::DeserializeOwned));
-                parameter.bounds.push(parse_quote!(#private::core::marker::Send));
-                parameter.bounds.push(parse_quote!('static));
-            }
+        match self.carries_parameters {
+            true => travelling(&self.generics, &self.krate.private()),
+            false => self.generics.clone(),
         }
-        generics
     }
 
     fn datum(&self) -> TokenStream {

@@ -13,6 +13,8 @@ mod data;
 mod declare;
 mod entry_fn;
 mod errors;
+mod generics;
+mod group_state;
 mod ids;
 mod intent;
 mod main;
@@ -65,6 +67,72 @@ use proc_macro::TokenStream;
 #[proc_macro_attribute]
 pub fn stream(attribute: TokenStream, item: TokenStream) -> TokenStream {
     stream::stream(attribute.into(), item.into()).into()
+}
+
+/// Makes a type the state of a group, and its public methods the group's commands and queries.
+///
+/// ```ignore
+/// #[mosaik::group_state("bank.ledger", quorum = 3)]
+/// #[derive(Default, Clone)]
+/// pub struct Ledger { accounts: BTreeMap<String, u64> }
+///
+/// #[mosaik::group_state]
+/// impl Ledger {
+///     /// Adds to an account and returns its balance.
+///     pub fn deposit(&mut self, account: String, amount: u64) -> u64 {
+///         let balance = self.accounts.entry(account).or_default();
+///         *balance += amount;
+///         *balance
+///     }
+///
+///     pub fn balance(&self, account: String) -> Option<u64> {
+///         self.accounts.get(&account).copied()
+///     }
+/// }
+///
+/// let ledger = Ledger::join(&network, key);
+/// let balance = ledger.deposit("ann".into(), 5).await?;       // agreed upon, applied, its result
+/// let seen = ledger.balance("ann".into()).await?;             // never older than what was answered
+/// let fast = ledger.read(|state| state.accounts.len());       // what this member knows
+/// ```
+///
+/// The attribute stands twice: on the struct or enum, above its derives, and on one `impl` block,
+/// which may be in another module. The type stays a plain type that unit tests use without a network;
+/// it must be `Clone`, and serde's derives are added where they are missing. The string names the
+/// group's state machine; without one it is `"<package>::<Type>"`. Who holds the same key and runs the
+/// same machine is a member.
+///
+/// A `pub` or `pub(crate) fn(&mut self, …)` is a **command**: every member calls it, in the same
+/// order. It must do the same everywhere: no clocks, no randomness, no files; and it must not panic.
+/// What it needs of the kind is in a last parameter `ctx: &ApplyContext`, which callers do not give.
+/// A `fn(&self, …)` is a **query**, which the member answers that is asked, with everything in it
+/// that was agreed upon before. Arguments and results travel: they are serde types that own what
+/// they hold, and `Clone`. Private functions, those without `self` and those of other `impl` blocks
+/// stay local.
+///
+/// | Option, above the type | Meaning |
+/// |---|---|
+/// | `quorum = 3` | three members found the group, and ever after a majority must agree; must be odd. Below it, the group stops |
+/// | `quorum = elastic` | one member is enough to begin, and the group grows; founders that have not met yet both go on |
+/// | `on_rivals = "keep-winner"` | of two elastic groups that were founded apart one is kept when they meet, and `GroupEvent::Merged` tells what the other lost; must be stated |
+/// | `storage = "memory"` | where members keep what they know |
+/// | `max_voters = 5` | how many vote; further members learn |
+/// | `snapshot_every = 20_000` | commands after which the state is saved and the log cut |
+/// | `require_ticket = validator` | what the tickets of members must pass; repeatable, all must be passed |
+/// | `consensus = ConsensusConfig::fast()` | how patient members are with each other |
+/// | `version = 2` | members of different versions refuse each other; 0 if not given |
+/// | `serde = false` | adds no derives: for hand-written impls |
+/// | `crate = ::path` | where a renamed mosaik is found; on both halves |
+///
+/// Generates, beside the type, `join(&network, key)`, for states with a `Default`, and
+/// `join_with(&network, key, value)`; beside the `impl` block, `impl StateMachine`, the enums
+/// `LedgerCommand`, `LedgerReply`, `LedgerQuery` and `LedgerAnswer`, and `LedgerHandle`: a `Group` with
+/// the same methods as the block, which send at once and return what to await: what the method
+/// returned, or a `CommandError` that says whether the command was applied, or a `QueryError`. The
+/// guide's chapter on groups says what the group promises.
+#[proc_macro_attribute]
+pub fn group_state(attribute: TokenStream, item: TokenStream) -> TokenStream {
+    group_state::group_state(attribute.into(), item.into()).into()
 }
 
 /// Adds serde's derives, through mosaik's own serde, to a type that travels inside others: nested

@@ -73,6 +73,10 @@ pub(crate) enum Kind {
 pub(crate) struct Options {
     pub(crate) intent: Option<LitStr>,
     entries: Vec<(Ident, Value)>,
+    /// The known names that stand there, also with values of a wrong form.
+    mentioned: Vec<Ident>,
+    /// Whether a syntax error ended the list early.
+    broken: bool,
 }
 
 enum Value {
@@ -92,6 +96,7 @@ impl Options {
         let parsed = (|input: ParseStream| options.list(input, spec, &mut inner)).parse2(tokens);
         inner.move_to(errors);
         if let Err(error) = parsed {
+            options.broken = true;
             errors.push(error);
         }
         options
@@ -132,6 +137,11 @@ impl Options {
     /// The key itself, to point at.
     pub(crate) fn key(&self, name: &str) -> Option<&Ident> {
         self.entries.iter().map(|(key, _)| key).find(|key| *key == name)
+    }
+
+    /// Whether an option was not given, as far as the list could be read.
+    pub(crate) fn lacks(&self, name: &str) -> bool {
+        !self.broken && !self.mentioned.iter().any(|known| known == name)
     }
 
     fn values<'s>(&'s self, name: &'s str) -> impl Iterator<Item = &'s Value> {
@@ -211,6 +221,7 @@ impl Options {
             errors.at(&name, format!("option `{name}` is given twice"));
             return skip_value(input);
         }
+        self.mentioned.push(name.clone());
         let assigned = input.peek(Token![=]);
         let value = match key.kind {
             Kind::Flag if !assigned && !input.peek(token::Paren) => Value::Flag,

@@ -9,10 +9,10 @@ use syn::{
     visit_mut::{VisitMut, visit_type_array_mut, visit_type_path_mut},
 };
 
-use crate::{crate_path::CratePath, errors::Errors, type_item::TypeItem};
+use crate::{crate_path::CratePath, errors::Errors, type_item::TypeItem, values::literal};
 
 /// serde implements its traits for arrays up to this length.
-const LONGEST_ARRAY: u64 = 32;
+pub(crate) const LONGEST_ARRAY: u64 = 32;
 
 /// What makes an item serde's.
 pub(crate) struct Derives {
@@ -39,6 +39,7 @@ impl Derives {
     ) -> Self {
         check_attributes(input, errors);
         let derived = derived_names(&input.attrs);
+        let enabled = enabled && !is_derived_above(&input.attrs, krate);
         let missing = |name: &str| enabled && !derived.iter().any(|known| known == name);
         let (serialize, deserialize) = (missing("Serialize"), missing("Deserialize"));
         let set_crate = !serde_metas(&input.attrs).any(|meta| meta.path().is_ident("crate"));
@@ -167,6 +168,17 @@ fn derived_names(attrs: &[Attribute]) -> Vec<String> {
         .collect()
 }
 
+/// Whether another attribute of ours, further up, has added the derives: they are expanded first,
+/// and leave this behind.
+fn is_derived_above(attrs: &[Attribute], krate: &CratePath) -> bool {
+    serde_metas(attrs).any(|meta| match meta {
+        Meta::NameValue(pair) if pair.path.is_ident("crate") => {
+            matches!(literal(&pair.value), Some(Lit::Str(path)) if path.value() == krate.serde())
+        }
+        _ => false,
+    })
+}
+
 /// What stands in `#[serde(…)]`, also inside `cfg_attr`, which is not expanded on fields.
 fn serde_metas(attrs: &[Attribute]) -> impl Iterator<Item = Meta> {
     attrs.iter().flat_map(|attr| flatten(attr.meta.clone()))
@@ -272,7 +284,7 @@ impl VisitMut for FieldCheck<'_> {
 }
 
 /// The type to write instead of a reference to `ty`.
-fn owned_form(ty: &Type) -> String {
+pub(crate) fn owned_form(ty: &Type) -> String {
     match ty {
         Type::Path(path) if path.path.is_ident("str") => "String".to_owned(),
         Type::Slice(slice) => format!("Vec<{}>", slice.elem.to_token_stream()),

@@ -2,11 +2,11 @@
 
 use proc_macro2::TokenStream;
 use quote::quote;
-use syn::Generics;
 
 use super::model::Model;
 use crate::{
     channel::{Channel, ChannelId},
+    generics::folded,
     intent::Intent,
 };
 
@@ -78,20 +78,5 @@ fn datum_impls(channel: &Channel, intent: &Intent) -> TokenStream {
                 #private::core::option::Option::Some(#private::schema_of::<Self>())
             }
         }
-    }
-}
-
-/// The id of a generic type is that of its name with those of its parameters.
-fn folded(generics: &Generics, private: &TokenStream, id: TokenStream) -> TokenStream {
-    if generics.params.is_empty() {
-        return id;
-    }
-    let types = generics.type_params().map(|parameter| &parameter.ident);
-    let consts = generics.const_params().map(|parameter| &parameter.ident);
-    quote! {
-        #id.fold(&[
-            #(<#types as #private::Identity>::TYPE_ID,)*
-            #(#private::const_id(#consts as #private::u128),)*
-        ])
     }
 }

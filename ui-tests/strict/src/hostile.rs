@@ -40,6 +40,37 @@ pub struct Generic<network, D, const N: usize> {
     pub b: D,
 }
 
+/// Names of what the expansion defines, or uses, are taken.
+#[::m0saik::group_state("hostile.state", crate = ::m0saik, quorum = 1)]
+#[derive(::std::clone::Clone)]
+pub enum State {
+    join,
+    join_with { initial: u8, network: u8, key: u8 },
+}
+
+#[::m0saik::group_state(crate = ::m0saik)]
+impl State {
+    pub fn open(&mut self, value: u8, asked: u8, context: u8, group: u8, f: u8) -> u8 {
+        value + asked + context + group + f
+    }
+
+    pub fn apply(&mut self) {}
+
+    pub fn signature(&self) {}
+
+    pub fn snapshot(&self) {}
+
+    pub fn digest(&self) {}
+
+    pub fn version(&self) {}
+
+    pub fn schema(&self) {}
+
+    pub fn deref(&self) {}
+
+    pub fn fmt(&self) {}
+}
+
 ::m0saik::declare::stream!(pub producer = u8, "hostile.declared", online_when: |network| network);
 
 /// Primitive types can be shadowed, too. serde's derives do not survive that, ours must.

@@ -89,6 +89,68 @@ impl Own {
     pub consumer PositionsIn = Position, ID
 );
 
+/// A group's state; its methods are elsewhere.
+#[::m0saik::group_state("strict.ledger", crate = ::m0saik, quorum = 3, max_voters = 3, version = 1)]
+#[derive(::std::fmt::Debug, ::std::clone::Clone, ::std::default::Default)]
+pub struct Ledger {
+    balance: u64,
+    positions: ::std::vec::Vec<Position>,
+}
+
+/// The other half of a group's state.
+pub mod methods {
+    use super::{Ledger, Position};
+
+    #[::m0saik::group_state(crate = ::m0saik)]
+    impl Ledger {
+        /// Adds to the balance, and returns it.
+        pub fn deposit(&mut self, amount: u64, ctx: &::m0saik::groups::ApplyContext) -> u64 {
+            self.balance += amount + ::std::convert::Into::<u64>::into(ctx.index());
+            self.balance
+        }
+
+        /// Moves.
+        pub fn go(&mut self, #[cfg(not(target_os = "none"))] to: Position) {
+            self.positions.push(to);
+        }
+
+        /// What there is.
+        pub fn balance(&self) -> ::std::option::Option<u64> {
+            ::std::option::Option::Some(self.balance)
+        }
+    }
+}
+
+/// A generic state.
+#[::m0saik::group_state("strict.log", crate = ::m0saik, quorum = elastic, on_rivals = "keep-winner")]
+#[derive(::std::fmt::Debug, ::std::clone::Clone)]
+pub struct Log<T, const N: usize>
+where
+    T: ::std::fmt::Debug,
+{
+    entries: ::std::vec::Vec<T>,
+}
+
+#[::m0saik::group_state(crate = ::m0saik)]
+impl<T, const N: usize> Log<T, N>
+where
+    T: ::std::fmt::Debug,
+{
+    /// Adds an entry.
+    pub fn push(&mut self, entry: T) -> usize {
+        self.entries.push(entry);
+        self.entries.len()
+    }
+}
+
+/// Joins both.
+#[must_use]
+pub fn join(network: &::m0saik::Network) -> (methods::LedgerHandle, LogHandle<Log<Reading, 3>>) {
+    let key = ::m0saik::groups::GroupKey::from_secret("strict");
+    let log = Log { entries: ::std::vec::Vec::new() };
+    (Ledger::join(network, key), Log::join_with(network, key, log))
+}
+
 /// Hashed at compile time.
 pub const ID: ::m0saik::UniqueId = ::m0saik::unique_id!("id");
 /// The same under its short name.

@@ -4,6 +4,7 @@
 
 mod declare;
 mod entry;
+mod group_state;
 mod ids;
 mod macro_rules;
 mod names;

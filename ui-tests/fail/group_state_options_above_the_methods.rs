@@ -1,0 +1,8 @@
+#[mosaik::group_state("bank.ledger", quorum = 3)]
+#[derive(Clone, Default)]
+pub struct Ledger(u64);
+
+#[mosaik::group_state("bank.ledger", quorum = 3, version = 2)]
+impl Ledger {}
+
+fn main() {}
