@@ -1,5 +1,8 @@
 //! Printing figures: each case beside its twin, alternating, one line a case.
 
+#[allow(dead_code, reason = "each bench uses some")]
+pub mod process;
+
 use std::{
     fmt,
     future::Future,
@@ -107,6 +110,16 @@ impl Figures {
         this
     }
 
+    /// Whether the run should be short.
+    #[allow(dead_code, reason = "each bench uses some")]
+    pub fn is_quick(&self) -> bool {
+        self.quick
+    }
+
+    fn rounds(&self) -> usize {
+        if self.quick { QUICK_ROUNDS } else { ROUNDS }
+    }
+
     /// How long one measurement should take.
     pub fn span(&self) -> Duration {
         if self.quick { Duration::from_millis(700) } else { Duration::from_secs(3) }
@@ -118,6 +131,7 @@ impl Figures {
     }
 
     /// Measures a case and its twin by turns and prints the line.
+    #[allow(dead_code, reason = "each bench uses some")]
     pub async fn compare<O, T>(
         &mut self,
         name: &str,
@@ -149,7 +163,7 @@ impl Figures {
         }
         let span = self.span();
         let (mut a, mut b) = (Vec::new(), Vec::new());
-        for round in 0..if self.quick { QUICK_ROUNDS } else { ROUNDS } {
+        for round in 0..self.rounds() {
             // Who goes first changes, so that neither profits from a warm machine.
             if round % 2 == 0 {
                 a.push(ours(span).await);
@@ -161,30 +175,54 @@ impl Figures {
         }
         for (at, (name, unit, goal)) in cases.into_iter().enumerate() {
             let of = |rounds: &[[f64; CASES]]| Spread::of(rounds.iter().map(|r| r[at]).collect());
-            self.print(name, unit, goal, of(&a), of(&b));
+            self.print(name, unit, goal, of(&a), Some(of(&b)));
         }
     }
 
-    fn print(&mut self, name: &str, unit: Unit, goal: Goal, ours: Spread, twin: Spread) {
-        let ratio = ours.median / twin.median;
-        let met = goal.is_met(unit, ours.median, ratio);
+    /// Measures several cases that one run gives together and that have no twin, and prints a line
+    /// for each.
+    #[allow(dead_code, reason = "each bench uses some")]
+    pub async fn alone_all<const CASES: usize, O>(
+        &mut self,
+        cases: [(&str, Unit, Goal); CASES],
+        mut ours: impl FnMut(Duration) -> O,
+    ) where
+        O: Future<Output = [f64; CASES]>,
+    {
+        if !cases.iter().any(|(name, ..)| self.wants(name)) {
+            return;
+        }
+        let mut all = Vec::new();
+        for _ in 0..self.rounds() {
+            all.push(ours(self.span()).await);
+        }
+        for (at, (name, unit, goal)) in cases.into_iter().enumerate() {
+            let spread = Spread::of(all.iter().map(|round| round[at]).collect());
+            self.print(name, unit, goal, spread, None);
+        }
+    }
+
+    fn print(&mut self, name: &str, unit: Unit, goal: Goal, ours: Spread, twin: Option<Spread>) {
+        let ratio = twin.as_ref().map(|twin| ours.median / twin.median);
+        let met = goal.is_met(unit, ours.median, ratio.unwrap_or(f64::NAN));
+        let or_none = |shown: Option<String>| shown.unwrap_or_else(|| "none".to_owned());
+        let range = |of: &Spread| format!("{} to {}", Shown(of.min, unit), Shown(of.max, unit));
         println!(
-            "figure: {}/{name} | ours {} | twin {} | ratio {ratio:.2} | goal {} | {} | ours {} to {} | twin {} to {}",
+            "figure: {}/{name} | ours {} | twin {} | ratio {} | goal {} | {} | ours {} | twin {}",
             self.subsystem,
             Shown(ours.median, unit),
-            Shown(twin.median, unit),
+            or_none(twin.as_ref().map(|twin| Shown(twin.median, unit).to_string())),
+            or_none(ratio.map(|ratio| format!("{ratio:.2}"))),
             goal.shown(unit),
             if met { "met" } else { "short" },
-            Shown(ours.min, unit),
-            Shown(ours.max, unit),
-            Shown(twin.min, unit),
-            Shown(twin.max, unit),
+            range(&ours),
+            or_none(twin.as_ref().map(range)),
         );
         self.results.push(json!({
             "figure": format!("{}/{name}", self.subsystem),
             "unit": format!("{unit:?}"),
             "ours": ours.json(),
-            "twin": twin.json(),
+            "twin": twin.map(|twin| twin.json()),
             "ratio": ratio,
             "goal": goal.json(),
             "met": met,

@@ -5,7 +5,11 @@ use std::{future::Future, pin::Pin, process::Command, time::Duration};
 use mosaik::UniqueId;
 use tokio::time::sleep;
 
-use crate::{Small, node};
+use crate::{
+    Small,
+    figures::process::{processor_seconds, resident_bytes},
+    node,
+};
 
 const CHILD: &str = "--idle-subscriptions";
 /// How long the nodes are left alone before anything is measured.
@@ -51,20 +55,4 @@ pub async fn measure(count: usize) -> [f64; 2] {
     let text = String::from_utf8_lossy(&text);
     let mut numbers = text.split_whitespace().map(|number| number.parse().expect("a number"));
     std::array::from_fn(|_| numbers.next().expect("it prints two numbers"))
-}
-
-fn resident_bytes() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").expect("Linux has /proc");
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    let kib = line.and_then(|rest| rest.trim().trim_end_matches("kB").trim().parse::<u64>().ok());
-    kib.expect("the kernel says how much memory is resident") * 1024
-}
-
-/// User and system time of this process so far; the kernel counts in hundredths of a second.
-fn processor_seconds() -> f64 {
-    let stat = std::fs::read_to_string("/proc/self/stat").expect("Linux has /proc");
-    // The fields are counted from behind the name, which may hold spaces.
-    let after = stat.rsplit(')').next().expect("it has a name");
-    let ticks = after.split_whitespace().skip(11).take(2);
-    ticks.map(|ticks| ticks.parse::<f64>().expect("a number")).sum::<f64>() / 100.0
 }

@@ -40,6 +40,7 @@ async fn pair() -> ([Endpoint; 2], [Connection; 2]) {
 }
 
 /// Frames a second, each a length and `size` bytes, gathered into chunks by the sender.
+#[allow(dead_code, reason = "each bench uses some")]
 pub async fn rate(span: Duration, size: usize) -> f64 {
     let (endpoints, [there, here]) = pair().await;
     let begun = Instant::now();
