@@ -16,14 +16,15 @@
 //! name.
 
 mod room;
-mod screen;
 
 use anyhow::ensure;
 use mosaik::{Network, clap};
-use mosaik_examples::input;
+use mosaik_examples::{
+    input,
+    screen::{self, Screen},
+};
 
 use room::Room;
-use screen::Screen;
 
 /// A chat in the terminal. /who shows who is here, /ticket how others get here, /quit leaves
 #[derive(Debug, clap::Parser)]

@@ -11,9 +11,10 @@ use mosaik::{
     discovery::PeerEntry,
     streams::{Consumer, Producer},
 };
-use mosaik_examples::peers::{Change, Peers};
-
-use crate::screen::{Screen, printable};
+use mosaik_examples::{
+    peers::{Change, Peers},
+    screen::{Screen, printable},
+};
 
 /// What travels.
 #[mosaik::stream("examples.group-chat")]

@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// How long the tour waits for anything before it calls it a failure.
-pub const PATIENCE: Duration = Duration::from_secs(10);
+pub const PATIENCE: Duration = Duration::from_secs(20);
 
 /// All actors of the tour. Dropping it kills those that still run.
 #[derive(Debug)]
@@ -213,6 +213,11 @@ pub struct Diary {
     pub lost: BTreeMap<PeerId, Instant>,
     pub heard: BTreeMap<PeerId, Tally>,
     pub sent: Vec<u64>,
+    /// Who leads the group, and since when.
+    pub leader: Option<(PeerId, Instant)>,
+    pub counted: u64,
+    pub halted: Option<u64>,
+    pub read: Option<BTreeMap<PeerId, u64>>,
 }
 
 impl Diary {
@@ -226,6 +231,10 @@ impl Diary {
             Report::Lost(id) => drop(self.lost.insert(id, now)),
             Report::Heard(id, tally) => drop(self.heard.insert(id, tally)),
             Report::Sent(total) => self.sent.push(total),
+            Report::Leads(id) => self.leader = Some((id, now)),
+            Report::Counted(count) => self.counted = count,
+            Report::Halted(count) => self.halted = Some(count),
+            Report::Read(counts) => self.read = Some(counts),
         }
     }
 }

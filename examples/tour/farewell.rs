@@ -10,9 +10,10 @@ use crate::{
 pub async fn tell(story: &mut Story, cast: &mut Cast) -> anyhow::Result<()> {
     story.chapter("They leave");
     story.text(
-        "Now they leave one after the other, this time in an orderly way. Who leaves says goodbye, \
+        "Those who are left leave one after the other, this time in an orderly way. Who leaves says goodbye, \
          so that nobody has to wait for silence.",
     );
+    let count = cast.actors.len();
     let mut slowest = Duration::ZERO;
     while let Some(leaver) = cast.actors.pop() {
         let (id, name) = (leaver.id(), leaver.name());
@@ -29,5 +30,5 @@ pub async fn tell(story: &mut Story, cast: &mut Cast) -> anyhow::Result<()> {
         slowest < PATIENCE,
         format!("each goodbye was heard by all who were left, within {}", human(slowest)),
     )?;
-    story.claim(cast.actors.is_empty(), "all three have ended with exit code 0")
+    story.claim(cast.actors.is_empty(), format!("all {count} have ended with exit code 0"))
 }

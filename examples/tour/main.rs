@@ -4,13 +4,16 @@
 //! cargo run --example tour
 //! ```
 //!
-//! It starts three nodes as processes of their own, lets them find each other and exchange data,
-//! kills one, and checks that all it says is so. A claim that fails ends it with exit code 1.
+//! It starts three nodes as processes of their own, lets them find each other, exchange data and
+//! agree, kills one and then another, and checks that all it says is so. A claim that fails ends it
+//! with exit code 1.
 //!
-//! What a node does stands in `node.rs`; that is the part to read and to copy. The rest tells the
-//! story: a file for each chapter, `cast.rs` for the processes, `story.rs` for the printing.
+//! What a node does stands in `node.rs` and `counting.rs`; those are the parts to read and to copy.
+//! The rest tells the story: a file for each chapter, `cast.rs` for the processes, `story.rs` for the printing.
 
+mod agreement;
 mod cast;
+mod counting;
 mod farewell;
 mod loss;
 mod meeting;
@@ -75,5 +78,6 @@ async fn tell(story: &mut Story) -> anyhow::Result<()> {
     streaming::tell(story, &mut cast).await?;
     loss::tell(story, &mut cast).await?;
     newcomer::tell(story, &mut cast).await?;
+    agreement::tell(story, &mut cast).await?;
     farewell::tell(story, &mut cast).await
 }

@@ -18,9 +18,15 @@ use mosaik_examples::{
     input,
     peers::{Change, Peers},
 };
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::{
+    sync::mpsc,
+    time::{MissedTickBehavior, interval},
+};
 
-use crate::report::{Order, Report, Tally};
+use crate::{
+    counting,
+    report::{Order, Report, Tally},
+};
 
 /// How many readings a node sends in a burst.
 pub const BURST: u64 = 2_000;
@@ -47,8 +53,10 @@ pub async fn run(network: &str) -> anyhow::Result<()> {
 
     let producer = Reading::producer(&network);
     let consumer = Reading::consumer(&network);
+    let (agree, to_agree) = mpsc::channel(8);
     tokio::select! {
-        ended = obey(network.local().id(), producer) => ended?,
+        ended = obey(network.local().id(), producer, agree) => ended?,
+        ended = counting::run(&network, to_agree) => ended?,
         ended = watch_catalog(&network) => ended?,
         () = watch_channels(Peers::heard_by(&consumer)) => {}
         () = listen(consumer) => {}
@@ -57,8 +65,12 @@ pub async fn run(network: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Sends readings as the parent orders.
-async fn obey(me: PeerId, producer: Producer<Reading>) -> anyhow::Result<()> {
+/// Sends readings as the parent orders, and passes on the orders about the group.
+async fn obey(
+    me: PeerId,
+    producer: Producer<Reading>,
+    agree: mpsc::Sender<Order>,
+) -> anyhow::Result<()> {
     let mut orders = input::lines();
     let mut clock = interval(PACE);
     clock.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -80,6 +92,11 @@ async fn obey(me: PeerId, producer: Producer<Reading>) -> anyhow::Result<()> {
                     0
                 }
                 Some(Order::Leave) | None => return Ok(()),
+                // About what they agree upon.
+                Some(order) => {
+                    agree.send(order).await?;
+                    continue;
+                }
             },
             _ = clock.tick(), if steady => 1,
         };

@@ -1,6 +1,7 @@
 //! What the parent and the nodes say to each other: a line of plain text for each order or report.
 
 use std::{
+    collections::BTreeMap,
     fmt,
     io::{self, Write},
     str::{FromStr, SplitWhitespace},
@@ -10,7 +11,7 @@ use anyhow::{Context, bail};
 use mosaik::PeerId;
 
 /// From the parent to a node.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Order {
     /// Send a burst of readings, as fast as they are taken.
     Burst,
@@ -18,6 +19,14 @@ pub enum Order {
     Steady,
     /// Send no more.
     Pause,
+    /// Join the group.
+    Join,
+    /// Count in it, from now on.
+    Count,
+    /// Count no more.
+    Halt,
+    /// Say what the group's state is.
+    Read,
     /// Say goodbye, and end.
     Leave,
 }
@@ -28,6 +37,10 @@ impl Order {
             "burst" => Self::Burst,
             "steady" => Self::Steady,
             "pause" => Self::Pause,
+            "join" => Self::Join,
+            "count" => Self::Count,
+            "halt" => Self::Halt,
+            "read" => Self::Read,
             "leave" => Self::Leave,
             other => bail!("`{other}` is no order"),
         })
@@ -40,6 +53,10 @@ impl fmt::Display for Order {
             Self::Burst => "burst",
             Self::Steady => "steady",
             Self::Pause => "pause",
+            Self::Join => "join",
+            Self::Count => "count",
+            Self::Halt => "halt",
+            Self::Read => "read",
             Self::Leave => "leave",
         })
     }
@@ -62,6 +79,14 @@ pub enum Report {
     Sent(u64),
     /// So many came from this node so far.
     Heard(PeerId, Tally),
+    /// This node leads the group.
+    Leads(PeerId),
+    /// The node has counted so far, and the group has agreed.
+    Counted(u64),
+    /// The same, and it counts no further.
+    Halted(u64),
+    /// The group's state: how far each has counted.
+    Read(BTreeMap<PeerId, u64>),
 }
 
 /// The readings that came from one node.
@@ -114,6 +139,13 @@ impl fmt::Display for Report {
             Self::Hears(id) => write!(f, "hears {id}"),
             Self::Lost(id) => write!(f, "lost {id}"),
             Self::Sent(total) => write!(f, "sent {total}"),
+            Self::Leads(id) => write!(f, "leads {id}"),
+            Self::Counted(count) => write!(f, "counted {count}"),
+            Self::Halted(count) => write!(f, "halted {count}"),
+            Self::Read(counts) => {
+                f.write_str("read")?;
+                counts.iter().try_for_each(|(id, count)| write!(f, " {id} {count}"))
+            }
             Self::Heard(id, Tally { count, first, last, gaps, celsius }) => {
                 write!(f, "heard {id} {count} {first} {last} {gaps} {celsius}")
             }
@@ -133,6 +165,16 @@ impl FromStr for Report {
             "hears" => Self::Hears(next(&mut words)?),
             "lost" => Self::Lost(next(&mut words)?),
             "sent" => Self::Sent(next(&mut words)?),
+            "leads" => Self::Leads(next(&mut words)?),
+            "counted" => Self::Counted(next(&mut words)?),
+            "halted" => Self::Halted(next(&mut words)?),
+            "read" => {
+                let mut counts = BTreeMap::new();
+                while let Some(id) = words.next() {
+                    counts.insert(id.parse()?, next(&mut words)?);
+                }
+                Self::Read(counts)
+            }
             "heard" => {
                 let id = next(&mut words)?;
                 let (count, first) = (next(&mut words)?, next(&mut words)?);

@@ -103,7 +103,7 @@ impl Story {
         let (claims, took) = (self.claims, self.begun.elapsed());
         let end = format!("The end: {claims} claims, all of them true, in {}.", human(took));
         say!("\n{}", self.paint(BOLD, end));
-        say!("Next: cargo run --example group-chat -- --nickname Alice, in two terminals.");
+        say!("Next: cargo run --example ledger, in three terminals.");
     }
 
     pub fn bad_end(&self, error: &anyhow::Error) {

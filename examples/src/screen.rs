@@ -12,6 +12,7 @@ pub struct Screen {
 }
 
 impl Screen {
+    /// The terminal that this program was started in, with this text before what is typed.
     pub fn new(prompt: String) -> Self {
         let interactive = io::stdin().is_terminal() && io::stdout().is_terminal();
         Self { prompt, interactive }
