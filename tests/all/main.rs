@@ -6,6 +6,7 @@
 
 mod discovery;
 mod examples;
+mod groups;
 mod hostile;
 mod macros;
 mod metrics;

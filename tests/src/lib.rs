@@ -24,9 +24,11 @@ use tracing_subscriber::{
 
 pub mod campaign;
 pub mod converge;
+mod counter;
 pub mod hostile;
 mod process;
 
+pub use counter::{Counter, PANIC};
 pub use process::{NodeProcess, Process};
 
 /// How often [`eventually`] looks.

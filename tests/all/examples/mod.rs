@@ -1,3 +1,4 @@
 //! The examples, as the processes that users start.
 
 mod group_chat;
+mod ledger;

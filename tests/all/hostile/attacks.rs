@@ -32,6 +32,7 @@ attacks! {
     half_open_streams_harm_nobody: HalfOpenStreams,
     noise_between_lanes_harms_nobody: SignalGarbage,
     noise_on_the_bulk_lane_harms_nobody: BulkGarbage,
+    noise_on_the_log_lane_harms_nobody: LogGarbage,
     consumers_that_never_read_harm_nobody: NeverReads,
     consumers_that_never_acknowledge_harm_nobody: NeverAcknowledges,
     consumers_that_talk_nonsense_harm_nobody: WordGarbage,

@@ -1,6 +1,11 @@
 //! Names, labels and values of what two nodes do.
 
-use mosaik::{StreamId, futures::StreamExt, primitives::ShortFmtExt};
+use mosaik::{
+    StreamId,
+    futures::StreamExt,
+    groups::{ConsensusConfig, GroupKey},
+    primitives::ShortFmtExt,
+};
 use mosaik_tests::{discover_all, lone, nodes, secs, unique_name, within};
 
 use super::{address, exporting, scrape_until};
@@ -112,4 +117,65 @@ async fn two_networks_of_a_process_are_told_apart() {
             && scrape.value(&other, "mosaik_discovery_catalog_size", &[]) == Some(0)
     })
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_group_is_counted_by_each_of_its_members() {
+    let name = unique_name();
+    let a = exporting(lone(&name)).build().await.unwrap();
+    let nodes = [a, lone(&name).build().await.unwrap(), lone(&name).build().await.unwrap()];
+    discover_all(&nodes).await;
+    let key = GroupKey::from_secret("metrics");
+    let groups: Vec<_> = nodes.iter().map(|node| Counter::join(node, key)).collect();
+    for group in &groups {
+        within(secs(20), "the group", group.when().online()).await;
+    }
+    for group in &groups {
+        within(secs(5), "a command", group.add(1)).await.unwrap();
+    }
+    let group = groups[0].id().short().to_string();
+    let labels = [("group", group.as_str())];
+    // The nodes are of one network, so what the exporter shows is the sum of all three.
+    let scrape = scrape_until(address(&nodes[0]), "all applied", |scrape| {
+        scrape.value(&nodes[0], "mosaik_groups_raft_committed", &labels) == Some(9)
+    })
+    .await;
+    for (name, value) in [
+        ("mosaik_groups_bonds_active", 6),
+        ("mosaik_groups_raft_committee_voters", 9),
+        ("mosaik_groups_raft_committee_non_voters", 0),
+        ("mosaik_groups_raft_committee_size", 9),
+    ] {
+        assert_eq!(scrape.value(&nodes[0], name, &labels), Some(value), "{name} in\n{}", scrape.0);
+    }
+    assert_eq!(scrape.value(&nodes[0], "mosaik_groups_active", &[]), Some(3));
+    for (name, least) in [
+        ("mosaik_groups_raft_elections", 3),
+        ("mosaik_groups_raft_leader_changes", 3),
+        ("mosaik_groups_bonds_messages_sent", 6),
+        ("mosaik_groups_bonds_messages_received", 6),
+        ("mosaik_groups_bonds_bytes_sent", 100),
+        ("mosaik_groups_bonds_bytes_received", 100),
+    ] {
+        let value = scrape.value(&nodes[0], name, &labels);
+        assert!(value >= Some(least), "{name} is {value:?} in\n{}", scrape.0);
+    }
+    drop(groups);
+    scrape_until(address(&nodes[0]), "without the group", |scrape| {
+        scrape.value(&nodes[0], "mosaik_groups_active", &[]) == Some(0)
+            && scrape.value(&nodes[0], "mosaik_groups_bonds_active", &labels) == Some(0)
+    })
+    .await;
+}
+
+#[mosaik::group_state("metrics.counter", quorum = 3, consensus = ConsensusConfig::fast())]
+#[derive(Clone, Default)]
+struct Counter(u64);
+
+#[mosaik::group_state]
+impl Counter {
+    pub fn add(&mut self, number: u64) -> u64 {
+        self.0 += number;
+        self.0
+    }
 }

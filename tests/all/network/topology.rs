@@ -4,6 +4,7 @@ use mosaik::{
     Datum, Network,
     discovery::Catalog,
     futures::StreamExt,
+    groups::{ConsensusConfig, GroupKey},
     network::{Flow, Topology},
 };
 use serde::{Serialize, de::DeserializeOwned};
@@ -105,4 +106,36 @@ async fn a_consumer_knows_how_far_away_a_producer_is_before_it_subscribes(nodes:
     consumer.when().subscribed().await;
     let seen = seen.lock().unwrap();
     assert!(!seen.is_empty() && seen.iter().all(Option::is_some), "{seen:?}");
+}
+
+#[mosaik::network_test(sim)]
+async fn the_leader_of_a_group_is_known_to_its_members(nodes: [Network; 3]) {
+    let [a, b, c] = &nodes;
+    let join = |node: &Network| {
+        let builder = node.groups().with_key(GroupKey::from_secret("topology"));
+        builder.with_consensus_config(ConsensusConfig::fast()).join()
+    };
+    let groups = [join(a), join(b)];
+    let (first, second) = (groups[0].when().online(), groups[1].when().online());
+    first.await;
+    second.await;
+    let id = *groups[0].id();
+    let mut changes = c.discovery().catalog_watch();
+    let knows = |catalog: &Catalog| {
+        let entries = [a, b].map(|node| catalog.get(&node.local().id()));
+        entries.iter().all(|entry| entry.is_some_and(|entry| entry.groups().contains(&id)))
+    };
+    drop(changes.wait_for(knows).await.unwrap());
+    let leader = groups[0].when().leader_elected().await;
+    groups[1].when().leader_is(leader).await;
+    for node in [a, b] {
+        let topology = node.topology();
+        assert_eq!(topology.leaders, [(id, leader)].into());
+        assert!(topology.nodes[&leader].groups.contains(&id));
+    }
+    assert!(c.topology().leaders.is_empty());
+    drop(groups);
+    while !a.topology().leaders.is_empty() {
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
 }

@@ -15,11 +15,11 @@ mod gate;
 mod late;
 mod streams;
 
-const DOOR: TicketClass = unique_id!("tests.door");
-const SAFE: TicketClass = unique_id!("tests.safe");
+pub(crate) const DOOR: TicketClass = unique_id!("tests.door");
+pub(crate) const SAFE: TicketClass = unique_id!("tests.safe");
 
 /// Passes tickets of a class that were made for the peer that shows them.
-struct For(TicketClass);
+pub(crate) struct For(pub(crate) TicketClass);
 
 /// What is in such a ticket; the rest is there to make it large.
 type Content = (PeerId, Expiration, String);
@@ -45,7 +45,7 @@ fn ticket_for(peer: PeerId, class: TicketClass, until: Expiration, bytes: usize)
 }
 
 /// A ticket for a node.
-fn ticket(node: &Network, class: TicketClass, until: Expiration) -> Ticket {
+pub(crate) fn ticket(node: &Network, class: TicketClass, until: Expiration) -> Ticket {
     ticket_for(node.local().id(), class, until, 0)
 }
 
@@ -54,12 +54,12 @@ fn large_ticket(node: &Network, class: TicketClass, until: Expiration) -> Ticket
     ticket_for(node.local().id(), class, until, 20_000)
 }
 
-fn in_secs(seconds: i64) -> Expiration {
+pub(crate) fn in_secs(seconds: i64) -> Expiration {
     Expiration::after(ChronoDuration::seconds(seconds))
 }
 
 /// Lets time pass in which nothing is to happen.
-async fn pass(span: Duration) {
+pub(crate) async fn pass(span: Duration) {
     tokio::time::sleep(span).await;
 }
 

@@ -2,14 +2,15 @@
 //!
 //! `sim --runs 1000 --seed 1`: as many seeds from the first on; `--verbose` shows every one, its
 //! plan, and with `--runs 1` what the nodes log; `--twice` runs every one a second time, and says
-//! how many went the same way from beginning to end. `sim converge [NODES ..]`: what it costs so many
+//! how many went the same way from beginning to end. `sim groups --runs 1000 --seed 1`: the same with
+//! one group and its clients. `sim converge [NODES ..]`: what it costs so many
 //! nodes to know each other.
 
 use std::{collections::BTreeMap, env, process::ExitCode, time::Instant};
 
 use anyhow::{Context, Result, bail};
 use mosaik_tests::{
-    campaign::{Outcome, Plan, command, run_seeds},
+    campaign::{Outcome, Plan, command, groups, run_seeds},
     converge::converge,
     trace,
 };
@@ -23,6 +24,7 @@ fn main() -> Result<ExitCode> {
         nodes.into_iter().try_for_each(converge)?;
         return Ok(ExitCode::SUCCESS);
     }
+    let of_groups = arguments.next_if(|argument| argument == "groups").is_some();
     let (mut runs, mut seed, mut verbose, mut twice) = (100, 1, false, false);
     while let Some(argument) = arguments.next() {
         let mut number = || -> Result<u64> {
@@ -37,7 +39,12 @@ fn main() -> Result<ExitCode> {
             _ => bail!("unknown argument `{argument}`; see the top of tests/src/bin/sim.rs"),
         }
     }
-    Ok(if twice { repeat(runs, seed) } else { campaign(runs, seed, verbose) })
+    Ok(match (of_groups, twice) {
+        (true, true) => bail!("`--twice` is not for groups"),
+        (true, false) => campaign_of_groups(runs, seed, verbose),
+        (false, true) => repeat(runs, seed),
+        (false, false) => campaign(runs, seed, verbose),
+    })
 }
 
 /// Fails if a seed did not have the same faults twice.
@@ -91,6 +98,46 @@ fn campaign(runs: u64, first: u64, verbose: bool) -> ExitCode {
         total.faults,
         total.received,
         total.missed,
+        total.elapsed,
+        total.healed,
+        begun.elapsed()
+    );
+    if failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn campaign_of_groups(runs: u64, first: u64, verbose: bool) -> ExitCode {
+    trace();
+    let begun = Instant::now();
+    let mut total = groups::Outcome::default();
+    let mut failed = Vec::new();
+    groups::run_seeds(first, runs, |seed, outcome| {
+        if verbose || runs == 1 {
+            println!("seed {seed}: {outcome:#?}\n{:#?}", groups::Plan::new(seed));
+        }
+        if !outcome.findings.is_empty() {
+            println!("seed {seed} failed: {}\n    {}", outcome.findings[0], groups::command(seed));
+            failed.push(seed);
+        }
+        total.faults += outcome.faults;
+        total.answered += outcome.answered;
+        total.refused += outcome.refused;
+        total.unknown += outcome.unknown;
+        total.read += outcome.read;
+        total.lost += outcome.lost;
+        total.elapsed += outcome.elapsed;
+        total.healed = total.healed.max(outcome.healed);
+    });
+    println!(
+        "{runs} seeds from {first}: {} failed; {} faults, {} commands answered, {} refused, {} \
+         neither, {} strong reads, {} lost with a report, {:?} of virtual time, at most {:?} to \
+         heal; {:?}",
+        failed.len(),
+        total.faults,
+        total.answered,
+        total.refused,
+        total.unknown,
+        total.read,
+        total.lost,
         total.elapsed,
         total.healed,
         begun.elapsed()

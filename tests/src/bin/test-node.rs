@@ -7,18 +7,27 @@
 //! `test-node NETWORK watch DIRECTORY`: finds others through the local directory, prints them.
 //! `test-node NETWORK mdns`: listens on all interfaces, finds others on the LAN, prints them.
 //! `test-node NETWORK no-mdns`: listens on all interfaces, and finds nobody by itself.
+//! `test-node NETWORK group PROFILE`: a voter of a `Strict(3)` group with the times of that profile,
+//! `fast` or `default`; reads `know TICKET` lines, prints `total N` when its state has changed, and as
+//! leader `voter ID` when somebody votes from now on.
 //! `test-node NETWORK announce MILLISECONDS`: gives a sign of life that often.
 
 use std::time::Duration;
 
 use mosaik::{
     Network,
-    discovery::{Config, Event},
+    discovery::{Config, Event, NodeTicket},
     futures::StreamExt,
+    groups::{ConsensusConfig, GroupEvent, GroupKey, Quorum},
+};
+use mosaik_tests::Counter;
+use tokio::{
+    io::{AsyncBufReadExt, BufReader},
+    sync::broadcast::error::RecvError,
 };
 
 const USAGE: &str = "usage: test-node NETWORK \
-    produce | consume | cycles | watch DIRECTORY | mdns | no-mdns | announce MILLISECONDS";
+    produce | consume | cycles | group PROFILE | watch DIRECTORY | mdns | no-mdns | announce MILLISECONDS";
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> anyhow::Result<()> {
@@ -28,6 +37,7 @@ async fn main() -> anyhow::Result<()> {
         [name, "produce"] => produce(lone(name).await?).await,
         [name, "consume"] => consume(lone(name).await?).await,
         [name, "cycles"] => cycles(name).await,
+        [name, "group", profile] => group(lone(name).await?, profile).await,
         [name, "watch", directory] => watch(local(name, directory).await?).await,
         [name, "mdns"] => watch(on_lan(name, true).await?).await,
         [name, "no-mdns"] => watch(on_lan(name, false).await?).await,
@@ -116,4 +126,46 @@ async fn watch(network: Network) -> anyhow::Result<()> {
         }
     }
     Ok(())
+}
+
+async fn group(network: Network, profile: &str) -> anyhow::Result<()> {
+    let mut consensus = match profile {
+        "fast" => ConsensusConfig::fast(),
+        "default" => ConsensusConfig::default(),
+        _ => anyhow::bail!("{USAGE}"),
+    };
+    // A voter that was killed is to be replaced soon.
+    consensus.evict_after = Duration::from_secs(1);
+    let group = network
+        .groups()
+        .with_key(GroupKey::from_secret("tests"))
+        .with_state_machine(Counter::default())
+        .with_quorum(Quorum::Strict(3))
+        .with_consensus_config(consensus)
+        .join();
+    let mut events = group.events();
+    let mut lines = BufReader::new(tokio::io::stdin()).lines();
+    let mut shown = 0;
+    loop {
+        let total = group.read(|counter| counter.total);
+        if total != shown {
+            shown = total;
+            println!("total {total}");
+        }
+        tokio::select! {
+            line = lines.next_line() => {
+                let Some(line) = line? else { return Ok(()) };
+                if let Some(ticket) = line.strip_prefix("know ") {
+                    let ticket: NodeTicket = ticket.parse()?;
+                    network.discovery().dial(ticket.address().clone()).await;
+                }
+            }
+            event = events.recv() => match event {
+                Ok(GroupEvent::VoterAdded(peer, _)) => println!("voter {peer}"),
+                Ok(_) | Err(RecvError::Lagged(_)) => {}
+                Err(RecvError::Closed) => return Ok(()),
+            },
+            () = tokio::time::sleep(Duration::from_millis(20)) => {}
+        }
+    }
 }

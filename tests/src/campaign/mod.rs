@@ -3,6 +3,7 @@
 //! `cargo run --release -p mosaik-tests --bin sim -- --runs 1000` runs them by the thousand; CI
 //! runs a few of the same as a test.
 
+pub mod groups;
 mod oracle;
 mod outages;
 mod panics;
@@ -32,13 +33,20 @@ const LIMIT: Duration = Duration::from_secs(120);
 /// Runs one seed.
 #[must_use]
 pub fn run_seed(seed: u64) -> Outcome {
+    limited(seed, play, |finding| Outcome { findings: vec![finding], ..Outcome::default() })
+}
+
+/// Plays a seed in a thread of its own, for a bounded time.
+fn limited<T: Send + 'static>(
+    seed: u64,
+    play: fn(u64) -> T,
+    failed: impl FnOnce(String) -> T,
+) -> T {
     let (sender, receiver) = mpsc::channel();
     thread::spawn(move || sender.send(play(seed)));
     receiver.recv_timeout(LIMIT).unwrap_or_else(|_| {
         // The thread is left to itself: nothing stops one that spins.
-        let finding =
-            format!("no end after {LIMIT:?} of real time: something goes round in circles");
-        Outcome { findings: vec![finding], ..Outcome::default() }
+        failed(format!("no end after {LIMIT:?} of real time: something goes round in circles"))
     })
 }
 
@@ -53,6 +61,10 @@ fn play(seed: u64) -> Outcome {
 
 /// Runs `runs` seeds from `first` on, on all cores, and hands each outcome over when it is there.
 pub fn run_seeds(first: u64, runs: u64, each: impl FnMut(u64, Outcome) + Send) {
+    on_all_cores(first, runs, run_seed, each);
+}
+
+fn on_all_cores<T>(first: u64, runs: u64, run_seed: fn(u64) -> T, each: impl FnMut(u64, T) + Send) {
     let next = AtomicU64::new(0);
     let each = Mutex::new(each);
     let threads = thread::available_parallelism().map_or(1, NonZero::get);

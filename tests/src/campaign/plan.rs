@@ -138,7 +138,7 @@ fn fault(rng: &mut StdRng, nodes: usize) -> (Fault, Option<Fault>) {
     }
 }
 
-fn quality(rng: &mut StdRng) -> LinkQuality {
+pub(super) fn quality(rng: &mut StdRng) -> LinkQuality {
     let mut quality = LinkQuality::default();
     if rng.random_bool(0.5) {
         quality.latency = Some(Duration::from_millis(rng.random_range(1..300)));

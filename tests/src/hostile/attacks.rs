@@ -62,6 +62,8 @@ attacks! {
     SignalGarbage = "signal-garbage",
     /// Bulk lanes without token, with a wrong one, and with streams for nobody or without header.
     BulkGarbage = "bulk-garbage",
+    /// The same on log lanes, with tokens for the other lane among them.
+    LogGarbage = "log-garbage",
     /// Subscribers that never read.
     NeverReads = "never-reads",
     /// Subscribers that read everything and never say so.
@@ -204,7 +206,9 @@ impl Attack {
             | Self::BodiesGarbage
             | Self::StreamGarbage
             | Self::SignalGarbage => &[&["protocol_violation"]],
-            Self::BulkGarbage => &[&["protocol_violation"], &["stream_not_found"]],
+            Self::BulkGarbage | Self::LogGarbage => {
+                &[&["protocol_violation"], &["stream_not_found"]]
+            }
             Self::WordGarbage => &[&["unknown_messages"]],
             Self::LyingProducer => &[&["too_long"], &["undecodable"]],
             Self::SyncLies => &[&["forged"], &["foreign"], &["future"]],
@@ -255,6 +259,7 @@ impl Attack {
             Self::HalfOpenStreams => streams::half_open_streams(aim, self.identities()).await,
             Self::SignalGarbage => streams::signal_garbage(aim).await,
             Self::BulkGarbage => streams::bulk_garbage(aim).await,
+            Self::LogGarbage => streams::log_garbage(aim).await,
             Self::NeverReads => streams::never_reads(aim).await,
             Self::NeverAcknowledges => streams::never_acknowledges(aim).await,
             Self::WordGarbage => streams::word_garbage(aim).await,

@@ -71,7 +71,7 @@ impl Attacker {
             .bind_addr("127.0.0.1:0")?
             .secret_key(key.clone())
             .transport_config(transport)
-            .alpns(vec![wire::CONTROL.to_vec(), wire::BULK.to_vec()])
+            .alpns([wire::CONTROL, wire::BULK, wire::LOG].map(<[u8]>::to_vec).into())
             .bind()
             .await?;
         let network = UniqueId::from(network);
@@ -180,7 +180,22 @@ impl Attacker {
         say(&mut session.send, &wire::Signal::AskBulk).await?;
         let token = timeout(PATIENCE, hear::<wire::Signal>(&mut session.recv)).await??;
         let wire::Signal::BulkToken(token) = token else { bail!("not a token") };
-        let conn = self.dial(wire::BULK).await?;
+        self.show(wire::BULK, token).await
+    }
+
+    /// Asks for the log lane, and shows the token that comes.
+    ///
+    /// # Errors
+    /// When it is not granted.
+    pub async fn log(&self, session: &mut Session) -> anyhow::Result<Connection> {
+        say(&mut session.send, &wire::Signal::AskLog).await?;
+        let token = timeout(PATIENCE, hear::<wire::Signal>(&mut session.recv)).await??;
+        let wire::Signal::LogToken(token) = token else { bail!("not a token") };
+        self.show(wire::LOG, token).await
+    }
+
+    async fn show(&self, lane: &'static [u8], token: [u8; 16]) -> anyhow::Result<Connection> {
+        let conn = self.dial(lane).await?;
         let (mut send, mut recv) = conn.open_bi().await?;
         send.write_all(&token).await?;
         send.finish()?;

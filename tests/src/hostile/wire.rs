@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 pub(super) const CONTROL: &[u8] = b"/mosaik/1";
 pub(super) const BULK: &[u8] = b"/mosaik/1/bulk";
+pub(super) const LOG: &[u8] = b"/mosaik/1/log";
 /// Who says an opening.
 pub(super) const DIALLER: u8 = 0;
 pub(super) const ACCEPTOR: u8 = 1;
@@ -15,6 +16,8 @@ pub(super) const ACCEPTOR: u8 = 1;
 pub(super) const GOSSIP: u8 = 1;
 pub(super) const SYNC: u8 = 2;
 pub(super) const SUBSCRIBE: u8 = 3;
+pub(super) const BOND: u8 = 5;
+pub(super) const HEARTBEAT: u8 = 6;
 
 pub(super) type Version = (u64, u64);
 
@@ -49,6 +52,8 @@ pub(super) enum Hello {
 pub(super) enum Signal {
     AskBulk,
     BulkToken([u8; 16]),
+    AskLog,
+    LogToken([u8; 16]),
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -78,10 +83,11 @@ pub(super) struct Body {
     pub(super) streams: Vec<UniqueId>,
     /// Id, class, size.
     pub(super) tickets: Vec<(UniqueId, UniqueId, u64)>,
+    pub(super) groups: Vec<UniqueId>,
 }
 
 impl Body {
-    /// Of a peer without tags, streams and tickets.
+    /// Of a peer without tags, streams, tickets and groups.
     pub(super) fn new(network: &UniqueId, version: Version, address: EndpointAddr) -> Self {
         Self {
             network: tag(network),
@@ -91,6 +97,7 @@ impl Body {
             tags: Vec::new(),
             streams: Vec::new(),
             tickets: Vec::new(),
+            groups: Vec::new(),
         }
     }
 

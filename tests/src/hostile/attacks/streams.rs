@@ -17,12 +17,16 @@ pub(super) fn header(slot: u64) -> Vec<u8> {
     [&[1][..], &slot.to_le_bytes()].concat()
 }
 
+/// First bytes of streams: kinds that are known, and some that are not.
+const KINDS: [u8; 8] =
+    [wire::GOSSIP, wire::SYNC, wire::SUBSCRIBE, 4, wire::BOND, wire::HEARTBEAT, 0, 255];
+
 pub(super) async fn stream_garbage(aim: &Aim<'_>) -> u64 {
     aim.inside(async |_, session| {
         for number in 0..500 {
-            let kind = [wire::GOSSIP, wire::SYNC, wire::SUBSCRIBE, 4, 0, 255][number as usize % 6];
+            let kind = KINDS[number as usize % KINDS.len()];
             let (mut send, mut recv) = session.open(kind).await?;
-            send.write_all(&garbage(number / 6)).await?;
+            send.write_all(&garbage(number / KINDS.len() as u64)).await?;
             let _ = send.finish();
             if number % 2 == 0 {
                 let _ = recv.stop(VarInt::from_u32(1));
@@ -36,11 +40,11 @@ pub(super) async fn stream_garbage(aim: &Aim<'_>) -> u64 {
 pub(super) async fn signal_garbage(aim: &Aim<'_>) -> u64 {
     aim.alone(async |attacker, number| {
         let mut session = attacker.enter().await?;
-        if number % 6 == 5 {
+        match number % 6 {
             // A token from the wrong side.
-            say(&mut session.send, &wire::Signal::BulkToken([7; 16])).await?;
-        } else {
-            session.send.write_all(&garbage(number)).await?;
+            4 => say(&mut session.send, &wire::Signal::LogToken([7; 16])).await?,
+            5 => say(&mut session.send, &wire::Signal::BulkToken([7; 16])).await?,
+            _ => session.send.write_all(&garbage(number)).await?,
         }
         let _ = timeout(Duration::from_millis(200), session.conn.closed()).await;
         Ok(())
@@ -90,6 +94,55 @@ pub(super) async fn bulk_garbage(aim: &Aim<'_>) -> u64 {
         _ => streams_for_nobody(aim, attacker).await,
     })
     .await
+}
+
+pub(super) async fn log_garbage(aim: &Aim<'_>) -> u64 {
+    aim.alone(async |attacker, number| match number % 3 {
+        0 => {
+            let conn = attacker.dial(wire::LOG).await?;
+            let (mut send, mut recv) = conn.open_bi().await?;
+            send.write_all(&noise(16)).await?;
+            let _ = send.finish();
+            let _ = recv.read_to_end(10).await;
+            Ok(())
+        }
+        1 => with_the_other_token(attacker).await,
+        _ => log_streams_for_nobody(aim, attacker).await,
+    })
+    .await
+}
+
+/// Shows the token of the bulk lane where that of the log lane is due.
+async fn with_the_other_token(attacker: &Attacker) -> anyhow::Result<()> {
+    let mut session = attacker.enter().await?;
+    say(&mut session.send, &wire::Signal::AskBulk).await?;
+    let wire::Signal::BulkToken(token) = hear(&mut session.recv).await? else { return Ok(()) };
+    let conn = attacker.dial(wire::LOG).await?;
+    let (mut send, mut recv) = conn.open_bi().await?;
+    send.write_all(&token).await?;
+    let _ = send.finish();
+    let _ = recv.read_to_end(10).await;
+    Ok(())
+}
+
+async fn log_streams_for_nobody(aim: &Aim<'_>, attacker: &Attacker) -> anyhow::Result<()> {
+    let mut session = attacker.enter().await?;
+    let conn = attacker.log(&mut session).await?;
+    for number in 0..300_u64 {
+        let (mut send, mut recv) = timeout_at(aim.until, conn.open_bi()).await??;
+        match number % 3 {
+            0 => send.write_all(&garbage(number / 3)).await?,
+            1 => send.write_all(&header(number)).await?,
+            _ => {
+                let _ = send.write_all(&[header(number), noise(3000)].concat()).await;
+            }
+        }
+        if number % 2 == 0 {
+            let _ = recv.stop(VarInt::from_u32(1));
+        }
+    }
+    sleep(Duration::from_millis(200)).await;
+    Ok(())
 }
 
 async fn streams_for_nobody(aim: &Aim<'_>, attacker: &Attacker) -> anyhow::Result<()> {

@@ -1,0 +1,61 @@
+//! The state machine of the campaign: who knows its answers knows in which order all was applied.
+
+use mosaik::{
+    Bytes, UniqueId,
+    groups::{ApplyContext, StateMachine, decode_state, encode_state},
+    primitives::encoding::{DecodeError, EncodeError},
+};
+use serde::{Deserialize, Serialize};
+
+/// How far a journal is: how many entries it has, and a digest of them all.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Extent {
+    pub length: u64,
+    pub digest: u64,
+}
+
+impl Extent {
+    /// With one more entry.
+    #[must_use]
+    pub fn with(self, entry: u64) -> Self {
+        let mixed = (self.digest.rotate_left(7) ^ entry).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        Self { length: self.length + 1, digest: mixed ^ (mixed >> 29) }
+    }
+}
+
+/// A list of numbers to which numbers are added.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Journal {
+    pub entries: Vec<u64>,
+    pub extent: Extent,
+}
+
+impl StateMachine for Journal {
+    type Command = u64;
+    type Response = Extent;
+    type Query = ();
+    type QueryResult = Extent;
+
+    fn signature(&self) -> UniqueId {
+        "tests.journal".into()
+    }
+
+    fn apply(&mut self, entry: u64, _: &ApplyContext) -> Extent {
+        self.entries.push(entry);
+        self.extent = self.extent.with(entry);
+        self.extent
+    }
+
+    fn query(&self, (): ()) -> Extent {
+        self.extent
+    }
+
+    fn snapshot(&self) -> Result<Bytes, EncodeError> {
+        encode_state(&(&self.entries, self.extent))
+    }
+
+    fn restore(bytes: &[u8]) -> Result<Self, DecodeError> {
+        let (entries, extent) = decode_state(bytes)?;
+        Ok(Self { entries, extent })
+    }
+}

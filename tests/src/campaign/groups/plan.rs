@@ -1,0 +1,139 @@
+//! What is done to the members of one run, and when: by the seed alone, as plain values.
+
+use std::time::Duration;
+
+use rand::{RngExt, SeedableRng, rngs::StdRng, seq::SliceRandom};
+
+use super::super::plan::{Fault, quality};
+use mosaik::testing::LinkQuality;
+
+/// The longest an episode lasts.
+const EPISODE_MAX_MS: u64 = 16_000;
+
+/// What one seed stands for.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// How many nodes there are, each of them a member.
+    pub nodes: usize,
+    /// `Strict(n)`, or elastic.
+    pub strict: Option<usize>,
+    /// After how many commands a snapshot is taken.
+    pub snapshot_every: u64,
+    /// How many clients each member has.
+    pub clients: u32,
+    /// The longest pause of a client between two calls.
+    pub pause: Duration,
+    /// The nodes are split in two when they join.
+    pub split: Option<(Vec<usize>, Vec<usize>)>,
+    /// What is done, one spell of faults after the other; between them all must be well.
+    pub episodes: Vec<Episode>,
+}
+
+/// A spell of faults: what is done, at how much time after its beginning; in order.
+pub type Episode = Vec<(Duration, Fault)>;
+
+impl Plan {
+    /// The plan of a seed.
+    #[must_use]
+    pub fn new(seed: u64) -> Self {
+        let mut rng = StdRng::seed_from_u64(seed);
+        let nodes = rng.random_range(3..=5);
+        let strict = match rng.random_range(0..3) {
+            0 => None,
+            1 => Some(3),
+            _ => Some(if nodes == 5 { 5 } else { 3 }),
+        };
+        let split = (strict.is_none() && rng.random_bool(0.5)).then(|| halves(&mut rng, nodes));
+        let episodes = rng.random_range(1..=2);
+        Self {
+            nodes,
+            strict,
+            snapshot_every: [5, 50, 20_000][rng.random_range(0..3)],
+            clients: rng.random_range(1..=2),
+            pause: Duration::from_millis([50, 200, 500][rng.random_range(0..3)]),
+            split,
+            episodes: (0..episodes).map(|_| episode(&mut rng, nodes, strict)).collect(),
+        }
+    }
+}
+
+fn halves(rng: &mut StdRng, nodes: usize) -> (Vec<usize>, Vec<usize>) {
+    let mut places: Vec<usize> = (0..nodes).collect();
+    places.shuffle(rng);
+    let second = places.split_off(rng.random_range(1..nodes));
+    (places, second)
+}
+
+/// So few nodes are crashed at once that the logs of most voters are left: groups are in memory.
+fn episode(rng: &mut StdRng, nodes: usize, strict: Option<usize>) -> Episode {
+    let mut faults = Vec::new();
+    let at = |rng: &mut StdRng| {
+        let from = rng.random_range(0..EPISODE_MAX_MS / 2);
+        let until = rng.random_range(from + 100..EPISODE_MAX_MS);
+        (Duration::from_millis(from), Duration::from_millis(until))
+    };
+    let most = if strict == Some(5) { 2 } else { 1 };
+    let mut places: Vec<usize> = (0..nodes).collect();
+    places.shuffle(rng);
+    for place in &places[..rng.random_range(0..=most)] {
+        let (from, until) = at(rng);
+        faults.push((from, Fault::Crash(*place)));
+        faults.push((until, Fault::Restart(*place)));
+    }
+    for _ in 0..rng.random_range(1..=4) {
+        let (from, until) = at(rng);
+        let (fault, undo) = fault(rng, nodes);
+        faults.push((from, fault));
+        faults.push((until, undo));
+    }
+    faults.sort_by_key(|(at, _)| *at);
+    faults
+}
+
+/// A fault, and what undoes it.
+fn fault(rng: &mut StdRng, nodes: usize) -> (Fault, Fault) {
+    let from = rng.random_range(0..nodes);
+    let to = (from + rng.random_range(1..nodes)) % nodes;
+    let good = LinkQuality::default();
+    match rng.random_range(0..8) {
+        0..=2 => {
+            let (one, other) = halves(rng, nodes);
+            (Fault::Partition(one, other), Fault::Heal)
+        }
+        3..=5 => (Fault::Cut { from, to }, Fault::Mend { from, to }),
+        6 => (
+            Fault::Link { from, to, quality: quality(rng) },
+            Fault::Link { from, to, quality: good },
+        ),
+        _ => (Fault::Links(quality(rng)), Fault::Links(good)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_seed_fixes_its_plan() {
+        let plans = [1, 1, 2].map(|seed| format!("{:?}", Plan::new(seed)));
+        assert_eq!(plans[0], plans[1]);
+        assert_ne!(plans[1], plans[2]);
+    }
+
+    #[test]
+    fn most_logs_are_left_and_every_kind_of_group_occurs() {
+        let plans: Vec<_> = (0..200).map(Plan::new).collect();
+        for plan in &plans {
+            assert!((3..=5).contains(&plan.nodes));
+            for episode in &plan.episodes {
+                assert!(episode.is_sorted_by_key(|(at, _)| *at));
+                let is_crash = |(_, fault): &&(Duration, Fault)| matches!(fault, Fault::Crash(_));
+                assert!(episode.iter().filter(is_crash).count() <= (plan.nodes - 1) / 2);
+            }
+        }
+        for strict in [None, Some(3), Some(5)] {
+            assert!(plans.iter().any(|plan| plan.strict == strict));
+        }
+        assert!(plans.iter().any(|plan| plan.split.is_some()));
+    }
+}
