@@ -104,7 +104,7 @@ impl Config {
 ///
 /// let config = Config::builder()
 ///     .with_tags(["sensor", "roof"])
-///     .with_purge_after(Duration::from_secs(60))
+///     .with_purge_after(Duration::from_secs(120))
 ///     .build()
 ///     .unwrap();
 /// assert_eq!(config.tags.len(), 2);
