@@ -95,7 +95,7 @@ pub enum GroupEvent {
     },
     /// Two incarnations of an elastic group have met, and this member's has yielded.
     Merged {
-        /// Commands of the incarnation that stays.
+        /// Commands of the incarnation that stays, as far as this member has heard of them.
         kept: u64,
         /// Commands of the other that live on in it.
         merged: u64,

@@ -5,9 +5,9 @@ use std::sync::Mutex;
 use mosaik_tests::campaign::groups::{command, run_seeds};
 
 #[test]
-fn ten_seeds_of_faults_lose_and_double_nothing_and_heal() {
+fn twenty_seeds_of_faults_lose_and_double_nothing_and_heal() {
     let failed = Mutex::new(Vec::new());
-    run_seeds(1, 10, |seed, outcome| {
+    run_seeds(1, 20, |seed, outcome| {
         if !outcome.findings.is_empty() {
             let text = format!("seed {seed}: {:?}\n    {}", outcome.findings, command(seed));
             failed.lock().unwrap().push(text);

@@ -139,7 +139,6 @@ async fn an_elastic_member_that_is_cut_off_stops_and_comes_back(nodes: [Network;
     assert_eq!(all_equal(&groups).await, [1, 2]);
 }
 
-#[ignore = "not every member of the group that yields tells what is lost"]
 #[mosaik::network_test(sim, seed = 1, seeds = 2)]
 async fn of_two_elastic_groups_that_meet_the_shorter_yields_and_tells_what_is_lost(
     nodes: [Network; 5],

@@ -273,8 +273,14 @@ impl Worker {
         }
     }
 
-    /// Tells the formation something, and does what it wants.
+    /// Tells the formation something, and does what it wants. It judges by how far the log is at
+    /// this moment: of two rivals the one with more commands stays.
     async fn tell(&mut self, input: Input) {
+        if let Some(running) = self.running.as_ref().filter(|_| !matches!(input, Input::Raft(_))) {
+            let view = views::formation_view(running);
+            let effects = self.formation.on(Input::Raft(view), Instant::now());
+            self.carry_out(effects).await;
+        }
         let effects = self.formation.on(input, Instant::now());
         self.carry_out(effects).await;
     }

@@ -80,7 +80,7 @@ pub(super) fn is_leading(running: &Running, view: &RaftView) -> bool {
     view.role == Role::Leader && running.node.applied().cursor.term() >= view.term
 }
 
-fn formation_view(running: &Running) -> formation::RaftView {
+pub(super) fn formation_view(running: &Running) -> formation::RaftView {
     let (view, flags) = (running.view.borrow(), *running.flags.borrow());
     let node = &running.node;
     let leading = is_leading(running, &view);

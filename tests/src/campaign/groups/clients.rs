@@ -1,7 +1,10 @@
 //! What the members of a run are asked for meanwhile.
 
 use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
@@ -27,13 +30,15 @@ pub struct Shared {
     oracle: Arc<Mutex<Oracle>>,
     /// Whether clients are to ask for anything.
     busy: watch::Sender<bool>,
+    /// How many clients wait for an answer.
+    asking: Arc<AtomicUsize>,
     seed: u64,
 }
 
 impl Shared {
     pub fn new(seed: u64, strict: bool) -> Self {
         let oracle = Arc::new(Mutex::new(Oracle::new(strict)));
-        Self { oracle, busy: watch::Sender::new(true), seed }
+        Self { oracle, busy: watch::Sender::new(true), asking: Arc::default(), seed }
     }
 
     pub fn oracle(&self) -> MutexGuard<'_, Oracle> {
@@ -42,6 +47,27 @@ impl Shared {
 
     pub fn set_busy(&self, busy: bool) {
         self.busy.send_replace(busy);
+    }
+
+    /// Whether somebody still waits for an answer.
+    pub fn is_asking(&self) -> bool {
+        self.asking.load(Ordering::Relaxed) > 0
+    }
+}
+
+/// Counts one client for as long as it waits.
+struct Asking(Arc<AtomicUsize>);
+
+impl Asking {
+    fn new(count: &Arc<AtomicUsize>) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(count.clone())
+    }
+}
+
+impl Drop for Asking {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -67,6 +93,10 @@ impl Client {
         let mut busy = self.shared.busy.subscribe();
         while busy.wait_for(|busy| *busy).await.is_ok() {
             sleep(pause.mul_f64(self.rng.random())).await;
+            if !*busy.borrow() {
+                continue;
+            }
+            let _asking = Asking::new(&self.shared.asking);
             match self.rng.random_range(0..10) {
                 0..=4 => drop(self.execute().await),
                 5 => self.execute_many().await,

@@ -182,6 +182,8 @@ impl Run {
         let begun = Instant::now();
         let is_well = async {
             self.until(Self::apart).await;
+            // What is answered from here on is due in the end.
+            self.until(Self::asking).await;
             let mut probes: Vec<_> = self.members.keys().map(|node| self.probe(*node)).collect();
             for probe in &mut probes {
                 while !probe.execute().await {
@@ -194,7 +196,7 @@ impl Run {
         if timeout(HEAL_LIMIT, is_well).await.is_ok() {
             return Some(begun.elapsed());
         }
-        let complaint = self.apart().or_else(|| self.unequal());
+        let complaint = self.apart().or_else(|| self.asking()).or_else(|| self.unequal());
         let complaint = complaint.unwrap_or_else(|| "some member does not serve".into());
         let state = self.state();
         self.shared.oracle().found(format!("after {HEAL_LIMIT:?}: {complaint}; {state}"));
@@ -222,6 +224,11 @@ impl Run {
                 .then(|| format!("node {node} follows {now:?}, online: {online}"))
         };
         self.members.iter().find_map(of)
+    }
+
+    /// Somebody is not answered yet.
+    fn asking(&self) -> Option<String> {
+        self.shared.is_asking().then(|| "some client waits for an answer".into())
     }
 
     fn unequal(&self) -> Option<String> {
