@@ -202,7 +202,9 @@ impl Worker {
                 self.core.tell(GroupEvent::QuorumUnrecoverable { dead, voters });
             }
             FormationEvent::Merged { kept, dropped, .. } => {
-                tracing::error!(%group, dropped, "the commands of a rival incarnation are lost");
+                if dropped > 0 {
+                    tracing::error!(%group, dropped, "commands are lost: a rival group stays");
+                }
                 let kept = self.members.commands_of(kept);
                 self.core.tell(GroupEvent::Merged { kept, merged: 0, dropped, repeated: 0 });
             }
