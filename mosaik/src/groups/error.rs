@@ -12,19 +12,20 @@ use crate::schema::EncodeError;
 #[derive(Error)]
 #[non_exhaustive]
 pub enum CommandError<M: StateMachine> {
-    /// There was no leader for as long as the command may wait. Certainly not applied: the
-    /// commands are here, to be sent again.
+    /// There was no leader for as long as the command may wait, or no room among the calls that
+    /// wait. Certainly not applied: the commands are here, to be sent again.
     #[error("the group has no leader; nothing was applied")]
     Offline(Vec<M::Command>),
     /// The command is under way and was not answered in time: it may be applied, once, or not at
     /// all. [`Pending::retry`] goes on waiting for the same command, which is safe.
     #[error("the group did not answer in time; the command may still be applied")]
     Timeout(Pending<M>),
-    /// The command was committed: it is applied on every member. It just was not applied here in
-    /// time, so that its answer is not known.
-    #[error("the command was committed as {index}, but this member lags behind")]
+    /// The command was committed: every member applies it. Its answer is not known, since it was
+    /// not applied here in time, or this member took over a state from another that keeps the
+    /// answer no longer: 4,096 answers or 16 MiB are kept of each node.
+    #[error("the command was committed as {index} or before, but its answer is not known here")]
     Lagging {
-        /// The index of the command, of several the last.
+        /// The index of the command, of several the last; or that of a later one.
         index: Index,
     },
     /// The command was committed, but [`Group::skip`](super::Group::skip) passed it by: it changed
@@ -54,6 +55,18 @@ pub enum CommandError<M: StateMachine> {
     /// A command could not be encoded. Nothing was sent.
     #[error("a command could not be encoded: {1}")]
     Encoding(Vec<M::Command>, EncodeError),
+    /// The state machine could not decode the command: it changed nothing on any member. The
+    /// members run different versions of it.
+    #[error("the command at {index} was not understood")]
+    Rejected {
+        /// The index of the command, of several the first.
+        index: Index,
+    },
+    /// The group has forgotten this node: it had been no member for ten minutes, or there were too
+    /// many callers. The command was sent before that: it was applied, once, or not, and nobody can
+    /// say any more.
+    #[error("the group has forgotten this node; whether the command was applied is not known")]
+    Lost,
     /// The command was applied, but its answer is not of the type that this build expects.
     #[error("the answer to the command at {index} could not be decoded")]
     Undecodable {
@@ -76,6 +89,8 @@ impl<M: StateMachine> fmt::Debug for CommandError<M> {
             Self::NoCommands => f.write_str("NoCommands"),
             Self::GroupTerminated => f.write_str("GroupTerminated"),
             Self::Encoding(_, error) => write!(f, "Encoding({error:?})"),
+            Self::Rejected { index } => write!(f, "Rejected {{ index: {index} }}"),
+            Self::Lost => f.write_str("Lost"),
             Self::Undecodable { index } => write!(f, "Undecodable {{ index: {index} }}"),
         }
     }

@@ -5,12 +5,16 @@
 //! the leader changes, and the state machine applies each number once. So a call has exactly one
 //! outcome however often it was sent.
 
+mod call;
 mod pending;
 mod queue;
+#[cfg(test)]
+mod tests;
 mod unanswered;
 
 pub use self::pending::Pending;
 pub(crate) use self::{
+    call::{Batch, Call, Kind, Settled},
     queue::{Queue, Submitted, Waiter},
-    unanswered::{Batch, Call, Calls, Kind, Settled, Told},
+    unanswered::{Calls, Told},
 };

@@ -26,7 +26,8 @@ impl<M: StateMachine> Pending<M> {
     /// Cancel safe in that the command stays under way; its answer is lost then.
     ///
     /// # Errors
-    /// As those of [`Group::execute`](crate::groups::Group::execute), but never `Offline`.
+    /// As those of [`Group::execute`](crate::groups::Group::execute), but never `Offline`; and
+    /// [`CommandError::Lost`] if the group has forgotten this node meanwhile.
     pub async fn retry(mut self) -> Result<CommittedMany<M::Response>, CommandError<M>> {
         self.kept = false;
         self.shared.clone().resume(self.id, self.count).await

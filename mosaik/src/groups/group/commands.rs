@@ -33,7 +33,8 @@ impl<M: StateMachine> Group<M> {
     /// member's state after that sees it.
     ///
     /// The command is taken when this is called, and the commands of one node are applied in the
-    /// order of the calls. Each is applied once, whatever becomes of leaders and connections on the
+    /// order of the calls; beyond 65,536 calls or 256 MiB that are not answered, it is taken when
+    /// there is room for it and the future is polled. Each is applied once, whatever becomes of leaders and connections on the
     /// way. Dropping the future gives up on the answer, not on the command.
     ///
     /// # Errors
@@ -160,11 +161,14 @@ impl<M: StateMachine> Shared<M> {
                 return Err(CommandError::TooLarge { commands, size, limit });
             }
         };
-        let Submitted { id, outcome } = match made {
-            Made::Queued(submitted) => submitted,
+        let submitted = match made {
+            Made::Queued(submitted) => Some(submitted),
             Made::Waiting(call) => self.core().queue().submit_later(call, kind, self.limit()).await,
         };
-        let settled = outcome.await.map_err(|_| CommandError::GroupTerminated)?;
+        let Some(submitted) = submitted else {
+            return Err(CommandError::Offline(commands()));
+        };
+        let (id, settled) = submitted.outcome().await.ok_or(CommandError::GroupTerminated)?;
         Ok((id, settled, commands))
     }
 
@@ -208,6 +212,8 @@ impl<M: StateMachine> Shared<M> {
             }
             Settled::Lagging { index } => CommandError::Lagging { index },
             Settled::Skipped { index } => CommandError::Skipped { index },
+            Settled::Rejected { index } => CommandError::Rejected { index },
+            Settled::Lost => CommandError::Lost,
             // An outcome of the other kind of call: it was applied, and what it said is not known.
             Settled::Undecodable { index }
             | Settled::Applied { index, .. }
@@ -221,11 +227,12 @@ impl<M: StateMachine> Shared<M> {
         id: u64,
         count: usize,
     ) -> Result<CommittedMany<M::Response>, CommandError<M>> {
-        let waiting = self.core().queue().resume(id, self.limit());
-        let settled = match waiting {
-            Some(outcome) => outcome.await.map_err(|_| CommandError::GroupTerminated)?,
-            None => return Err(CommandError::GroupTerminated),
+        let queue = self.core().queue();
+        let Some(resumed) = queue.resume(id, self.limit()) else {
+            let is_closed = queue.is_closed();
+            return Err(if is_closed { CommandError::GroupTerminated } else { CommandError::Lost });
         };
+        let (id, settled) = resumed.outcome().await.ok_or(CommandError::GroupTerminated)?;
         match settled {
             Settled::Applied { index, reply } => decode_many(index, &reply, count),
             other => Err(self.failed(id, other, count, Vec::new)),

@@ -73,7 +73,7 @@ pub(crate) struct Core {
     discovery: Discovery,
     /// In the order of the peers.
     bonds: watch::Sender<Arc<Vec<Bond>>>,
-    queue: Queue,
+    queue: Arc<Queue>,
     /// The session in which this node's calls go; the incarnation may not know it yet.
     session: AtomicU64,
     node: ArcSwapOption<Node>,
@@ -96,7 +96,7 @@ impl Core {
             local,
             discovery,
             bonds: watch::Sender::default(),
-            queue: Queue::new(),
+            queue: Arc::new(Queue::new()),
             session: AtomicU64::new(0),
             node: ArcSwapOption::empty(),
             seen: watch::Sender::default(),
@@ -143,7 +143,7 @@ impl Core {
         known.or_else(|| member.peer())
     }
 
-    pub(crate) fn queue(&self) -> &Queue {
+    pub(crate) fn queue(&self) -> &Arc<Queue> {
         &self.queue
     }
 

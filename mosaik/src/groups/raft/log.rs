@@ -5,7 +5,10 @@ use std::{
     fmt::Debug,
     io,
     ops::{Bound, RangeBounds},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use openraft::{
@@ -27,6 +30,8 @@ const MAX_TOLD: usize = 16;
 #[derive(Clone)]
 pub(super) struct MemoryLog {
     inner: Arc<Mutex<Inner>>,
+    /// How many entries are committed, as far as is known here.
+    committed: Arc<AtomicU64>,
     page_bytes: usize,
 }
 
@@ -67,7 +72,7 @@ pub(super) fn content_len(entry: &Entry) -> usize {
 
 impl MemoryLog {
     pub(super) fn new(page_bytes: usize) -> Self {
-        Self { inner: Arc::default(), page_bytes }
+        Self { inner: Arc::default(), committed: Arc::default(), page_bytes }
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -77,6 +82,13 @@ impl MemoryLog {
     /// Where the log ends.
     pub(super) fn last(&self) -> Cursor {
         self.lock().last()
+    }
+
+    /// How far the log is committed, as far as is known here.
+    pub(super) fn committed(&self) -> Cursor {
+        let end = self.committed.load(Ordering::Relaxed);
+        let last = end.checked_sub(1);
+        last.and_then(|last| self.lock().position(last)).unwrap_or_default()
     }
 
     /// The index of the last entry; none before the first.
@@ -292,6 +304,13 @@ impl RaftLogStorage<Types> for MemoryLog {
 
     async fn save_vote(&mut self, vote: &Vote) -> Result<(), io::Error> {
         self.lock().vote = Some(*vote);
+        Ok(())
+    }
+
+    /// For who asks how far the group is; it is not read again, since the log does not outlive it.
+    async fn save_committed(&mut self, committed: Option<EntryId>) -> Result<(), io::Error> {
+        let end = committed.map_or(0, |id| id.index + 1);
+        self.committed.store(end, Ordering::Relaxed);
         Ok(())
     }
 

@@ -170,6 +170,11 @@ impl Node {
         self.0.log.last()
     }
 
+    /// How far the log is committed, as far as is known here: it is applied soon.
+    pub(crate) fn committed(&self) -> Cursor {
+        self.0.log.committed()
+    }
+
     /// The last entry of the log, as Raft counts; none before the first.
     pub(crate) fn log_end(&self) -> Option<u64> {
         self.0.log.last_entry()

@@ -11,10 +11,10 @@ use crate::{
 /// An entry that is no command of a caller. It consumes no application index.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Control {
-    /// A process of this peer will send commands under this session.
+    /// A process of this peer will send commands under this session. The peer's others end.
     OpenSession { session: SessionId, peer: PeerId },
-    /// The peer's sessions end, all but one that it may keep.
-    EndSessions { peer: PeerId, keep: Option<SessionId> },
+    /// The peer's sessions end.
+    EndSessions { peer: PeerId },
     /// All founders have stored their first entry: from here on commands are taken.
     Open,
     /// The founding has failed; nothing is applied after this.

@@ -119,7 +119,7 @@ pub(super) fn items() -> Vec<Item> {
         ),
         Item::control(4, &Control::Checkpoint),
         Item::control(5, &Control::Skip { index: Index(9) }),
-        Item::control(u64::MAX, &Control::EndSessions { peer: peer(), keep: Some(SESSION) }),
+        Item::control(u64::MAX, &Control::EndSessions { peer: peer() }),
         Item::control(6, &Control::Dissolve),
         Item::control(7, &Control::Yield { winner: IncarnationId::new(5, [3; 16]) }),
     ]

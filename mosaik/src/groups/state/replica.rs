@@ -6,7 +6,7 @@ use super::{
     Control, Frozen, Item, RestoreError, Run, Runs, SessionId,
     item::Content,
     outcome::{Answer, Outcome, OutcomeKind, Step},
-    session::Session,
+    session::{Opening, Session},
     snapshot::{self, MAX_SKIPPED, Status},
 };
 use crate::{
@@ -176,19 +176,22 @@ impl Replica {
         let now = self.status.applied.index();
         match control {
             Control::OpenSession { session, peer } => {
-                let opened = self.status.sessions.open(session, peer, now);
+                let kind = match self.status.sessions.open(session, peer, now) {
+                    Opening::Open { ended } => {
+                        self.tell_ended(ended, now, out);
+                        OutcomeKind::Opened
+                    }
+                    Opening::Ended => OutcomeKind::UnknownSession,
+                    // Its owner has nothing to do with that.
+                    Opening::Foreign => return Step::Done,
+                };
                 if self.is_heard(session) {
-                    let kind =
-                        if opened { OutcomeKind::Opened } else { OutcomeKind::UnknownSession };
                     out.push(Outcome::new(session, 0, now, kind));
                 }
             }
-            Control::EndSessions { peer, keep } => {
-                for session in self.status.sessions.end_all(peer, keep) {
-                    if self.is_heard(session) {
-                        out.push(Outcome::new(session, 0, now, OutcomeKind::UnknownSession));
-                    }
-                }
+            Control::EndSessions { peer } => {
+                let ended = self.status.sessions.end_all(peer);
+                self.tell_ended(ended, now, out);
             }
             Control::Open => self.status.open |= !self.status.dissolved,
             // Of the two, the one that is logged first counts.
@@ -203,6 +206,12 @@ impl Replica {
             Control::Skip { index } => return self.skip(index),
         }
         Step::Done
+    }
+
+    fn tell_ended(&self, ended: Vec<SessionId>, now: Index, out: &mut Vec<Outcome>) {
+        for session in ended.into_iter().filter(|session| self.is_heard(*session)) {
+            out.push(Outcome::new(session, 0, now, OutcomeKind::UnknownSession));
+        }
     }
 
     fn skip(&mut self, index: Index) -> Step {
@@ -285,6 +294,11 @@ impl Replica {
     /// Tells once more what became of a session's calls, as far as it is kept.
     pub(crate) fn recall(&self, id: SessionId, out: &mut Vec<Outcome>) {
         let Some(session) = self.status.sessions.open.get(&id) else { return };
+        if session.lowest > 1 {
+            // Those before had their turn, and their answers are not kept.
+            let last = session.lowest - 1;
+            out.push(Outcome::new(id, last, Index::zero(), OutcomeKind::Forgotten));
+        }
         for (sequence, kept) in (session.lowest..).zip(&session.kept) {
             let kind = OutcomeKind::Repeated(kept.answer.clone());
             out.push(Outcome::new(id, sequence, kept.index, kind));

@@ -105,29 +105,33 @@ pub(super) struct Sessions {
 }
 
 impl Sessions {
-    /// Opens a session. `false` if it has ended before, or is another peer's.
-    pub(super) fn open(&mut self, id: SessionId, peer: PeerId, now: Index) -> bool {
+    /// Opens a session. It takes the place of the peer's others: their processes are gone.
+    pub(super) fn open(&mut self, id: SessionId, peer: PeerId, now: Index) -> Opening {
         if let Some(session) = self.open.get_mut(&id) {
+            if session.peer != peer {
+                return Opening::Foreign;
+            }
             session.used = now;
-            return session.peer == peer;
+            return Opening::Open { ended: Vec::new() };
         }
         if self.ended.contains(&id) {
-            return false;
+            return Opening::Ended;
         }
+        let mut ended = self.end_all(peer);
         if self.open.len() >= MAX_SESSIONS {
             let silent = self.open.iter().min_by_key(|(id, session)| (session.used, **id));
             if let Some(id) = silent.map(|(id, _)| *id) {
                 self.end(id);
+                ended.push(id);
             }
         }
         self.open.insert(id, Session::new(peer, 1, now));
-        true
+        Opening::Open { ended }
     }
 
-    /// Ends the sessions of a peer, all but one; says which.
-    pub(super) fn end_all(&mut self, peer: PeerId, keep: Option<SessionId>) -> Vec<SessionId> {
-        let of_peer =
-            |(id, session): &(&SessionId, &Session)| session.peer == peer && Some(**id) != keep;
+    /// Ends the sessions of a peer; says which.
+    pub(super) fn end_all(&mut self, peer: PeerId) -> Vec<SessionId> {
+        let of_peer = |(_, session): &(&SessionId, &Session)| session.peer == peer;
         let ending: Vec<SessionId> = self.open.iter().filter(of_peer).map(|(id, _)| *id).collect();
         ending.iter().for_each(|id| self.end(*id));
         ending
@@ -141,6 +145,17 @@ impl Sessions {
             }
         }
     }
+}
+
+/// What came of opening a session.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Opening {
+    /// It is open, and these have ended because of it.
+    Open { ended: Vec<SessionId> },
+    /// It was open once, and is not opened again.
+    Ended,
+    /// It is another peer's.
+    Foreign,
 }
 
 #[cfg(test)]
@@ -181,27 +196,38 @@ mod tests {
         assert_eq!((session.kept.len(), session.bytes, session.next()), (0, 0, next + 1));
     }
 
+    fn ended(ids: &[u64]) -> Opening {
+        Opening::Open { ended: ids.iter().copied().map(SessionId).collect() }
+    }
+
     #[test]
     fn a_session_that_has_ended_is_not_opened_again() {
         let mut sessions = Sessions::default();
         let [a, b, c] = [SessionId(1), SessionId(2), SessionId(3)];
-        assert!(sessions.open(a, peer(1), Index(1)) && sessions.open(b, peer(1), Index(1)));
-        assert!(sessions.open(c, peer(2), Index(1)));
-        assert!(!sessions.open(c, peer(1), Index(1)));
-        assert_eq!(sessions.end_all(peer(1), Some(b)), [a]);
-        assert!(!sessions.open(a, peer(1), Index(2)));
-        assert!(sessions.open(b, peer(1), Index(2)));
+        assert_eq!(sessions.open(a, peer(1), Index(1)), ended(&[]));
+        assert_eq!(sessions.open(c, peer(2), Index(1)), ended(&[]));
+        assert_eq!(sessions.open(c, peer(1), Index(1)), Opening::Foreign);
+        assert_eq!(sessions.open(b, peer(1), Index(1)), ended(&[1]));
+        // One that comes late, of a process that is gone, ends nothing.
+        assert_eq!(sessions.open(a, peer(1), Index(2)), Opening::Ended);
+        assert_eq!(sessions.open(b, peer(1), Index(2)), ended(&[]));
         assert_eq!(sessions.open.keys().copied().collect::<Vec<_>>(), [b, c]);
+        assert_eq!(sessions.end_all(peer(1)), [b]);
+        assert_eq!(sessions.open(b, peer(1), Index(3)), Opening::Ended);
     }
 
     #[test]
     fn of_too_many_sessions_the_silent_one_ends() {
         let mut sessions = Sessions::default();
+        let owner = |n: u64| peer(n.to_le_bytes()[0]);
         for n in 0..MAX_SESSIONS as u64 {
-            assert!(sessions.open(SessionId(n), peer(1), Index(n + 1)));
+            assert_eq!(sessions.open(SessionId(n), owner(n), Index(n + 1)), ended(&[]));
         }
-        assert!(sessions.open(SessionId(0), peer(1), Index(5000)));
-        assert!(sessions.open(SessionId(9999), peer(1), Index(5000)));
+        assert_eq!(sessions.open(SessionId(0), owner(0), Index(5000)), ended(&[]));
+        let mut another = [7; 32];
+        another[31] = 8;
+        let another = iroh::SecretKey::from_bytes(&another).public();
+        assert_eq!(sessions.open(SessionId(9999), another, Index(5000)), ended(&[1]));
         assert_eq!((sessions.open.len(), &sessions.ended), (MAX_SESSIONS, &[SessionId(1)].into()));
     }
 }

@@ -108,7 +108,8 @@ fn what_the_caller_has_is_dropped() {
     assert_eq!(answered(&out[1]), (3, Index(3), 3));
     let mut recalled = Vec::new();
     replica.recall(SESSION, &mut recalled);
-    assert_eq!(recalled.iter().map(answered).map(|a| a.0).collect::<Vec<_>>(), [3, 4]);
+    assert_eq!((recalled[0].sequence, &recalled[0].kind), (2, &OutcomeKind::Forgotten));
+    assert_eq!(recalled[1..].iter().map(answered).map(|a| a.0).collect::<Vec<_>>(), [3, 4]);
 }
 
 #[test]
@@ -119,7 +120,7 @@ fn a_session_is_opened_by_an_item_and_never_by_a_command() {
     control(&mut replica, Control::OpenSession { session: SESSION, peer: peer() });
     calls(&mut replica, 1, &[&[WRITE(5)]]);
     assert_eq!(lines(&replica), [(3, 5)]);
-    let out = control(&mut replica, Control::EndSessions { peer: peer(), keep: None });
+    let out = control(&mut replica, Control::EndSessions { peer: peer() });
     assert_eq!(out, [Outcome::new(SESSION, 0, Index(3), OutcomeKind::UnknownSession)]);
     let out = control(&mut replica, Control::OpenSession { session: SESSION, peer: peer() });
     assert_eq!(out[0].kind, OutcomeKind::UnknownSession);

@@ -73,13 +73,14 @@ impl Worker {
         incarnation: IncarnationId,
         founding: Option<BTreeSet<MemberId>>,
     ) -> Option<Input> {
-        let session = self.session_in(incarnation);
+        self.begin_session(incarnation);
         let (flags_told, flags) = watch::channel(Flags::default());
         let (checkpoints_told, checkpoints) = mpsc::channel(1);
         let (callers_told, callers) = watch::channel(Callers::default());
         let outlets =
             Outlets { flags: flags_told, callers: callers_told, checkpoints: checkpoints_told };
-        let hosting = Hosting::new((self.make_replica)(), self.core.clone(), session, outlets);
+        let hosting =
+            Hosting::new((self.make_replica)(), self.core.clone(), self.random.clone(), outlets);
         let config = self.core.config();
         let started = Node::start(NodeParts {
             me: self.formation.me(),
@@ -118,17 +119,12 @@ impl Worker {
         None
     }
 
-    /// The session for an incarnation: the same for as long as this member comes back to it.
-    fn session_in(&mut self, incarnation: IncarnationId) -> SessionId {
-        match self.session {
-            Some((known, session)) if known == incarnation => session,
-            _ => {
-                let session = SessionId(u64::from_le_bytes(self.random.bytes()));
-                self.session = Some((incarnation, session));
-                self.core.queue().close_session();
-                self.core.set_session(session);
-                session
-            }
+    /// Calls go in another session in another incarnation; in the same one for as long as this
+    /// member comes back to it.
+    fn begin_session(&mut self, incarnation: IncarnationId) {
+        if self.session_of.replace(incarnation) != Some(incarnation) {
+            self.core.queue().close_session();
+            self.core.set_session(SessionId(u64::from_le_bytes(self.random.bytes())));
         }
     }
 

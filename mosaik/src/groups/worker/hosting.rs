@@ -16,6 +16,7 @@ use crate::{
         state::{self, Answer, Item, Outcome, OutcomeKind, Replica, SessionId, Step},
     },
     id::PeerId,
+    random::Random,
 };
 
 /// What the log has said of the incarnation so far.
@@ -34,6 +35,8 @@ pub(super) type Checkpoint = (Index, state::Frozen);
 pub(super) struct Hosting {
     replica: Replica,
     core: Arc<Core>,
+    random: Random,
+    /// In which this node's calls go.
     session: SessionId,
     outlets: Outlets,
     out: Vec<Outcome>,
@@ -54,11 +57,12 @@ impl Hosting {
     pub(super) fn new(
         mut replica: Replica,
         core: Arc<Core>,
-        session: SessionId,
+        random: Random,
         outlets: Outlets,
     ) -> Self {
+        let session = core.session();
         replica.listen_to(session);
-        Self { replica, core, session, outlets, out: Vec::new() }
+        Self { replica, core, random, session, outlets, out: Vec::new() }
     }
 
     /// Tells what has changed. The state was published before: who is told may read it.
@@ -115,31 +119,57 @@ impl Hosting {
         if self.out.iter().any(opened) && self.core.queue().session() != Some(session) {
             self.core.queue().open(session);
         }
+        let last = self.replica.index();
         let outcomes = self.out.drain(..).filter(|outcome| outcome.session == session);
-        self.core.queue().settle(|calls| {
-            let mut told = Vec::new();
-            outcomes.for_each(|outcome| settle(calls, outcome, &mut told));
-            told
+        let lost = self.core.queue().settle(|calls, told| {
+            let mut lost = None;
+            for outcome in outcomes {
+                if outcome.kind == OutcomeKind::UnknownSession {
+                    lost = Some(lost.unwrap_or(0) + calls.lose(told));
+                } else if lost.is_none() {
+                    settle(calls, outcome, last, told);
+                }
+            }
+            lost
         });
+        if let Some(fed) = lost {
+            self.begin_session(fed);
+        }
+    }
+
+    /// The group has ended this node's session: from now on its calls go in another.
+    fn begin_session(&mut self, fed: usize) {
+        let group = self.core.config().group_id();
+        if fed > 0 {
+            tracing::error!(%group, fed, "the group has forgotten this node; fed commands are lost");
+        } else {
+            tracing::debug!(%group, "the group has forgotten this node");
+        }
+        self.session = SessionId(u64::from_le_bytes(self.random.bytes()));
+        self.core.set_session(self.session);
+        self.replica.listen_to(self.session);
     }
 }
 
-/// What an outcome means for the calls of this node.
-fn settle(calls: &mut Calls<Waiter>, outcome: Outcome, told: &mut Told<Waiter>) {
+/// What an outcome means for the calls of this node. `last` is how far the group is.
+fn settle(calls: &mut Calls<Waiter>, outcome: Outcome, last: Index, told: &mut Told<Waiter>) {
     let Outcome { sequence, index, kind, .. } = outcome;
     let answer = match kind {
         OutcomeKind::Answered(answer) | OutcomeKind::Repeated(answer) => answer,
         OutcomeKind::Gap { expected } => return calls.rewind_to(expected),
-        OutcomeKind::UnknownSession => return told.extend(calls.lose()),
-        // It was answered before; or the incarnation has ended, and the calls begin anew in another.
-        OutcomeKind::Forgotten | OutcomeKind::Closed | OutcomeKind::Opened => return,
+        OutcomeKind::Forgotten => {
+            return calls.settle(sequence, Settled::Lagging { index: last }, told);
+        }
+        // The incarnation has ended, and the calls begin anew in another.
+        OutcomeKind::Closed | OutcomeKind::Opened | OutcomeKind::UnknownSession => return,
     };
     let settled = match answer {
         Answer::Applied(reply) => Settled::Applied { index, reply },
-        Answer::Unencodable | Answer::Undecodable => Settled::Undecodable { index },
+        Answer::Unencodable => Settled::Undecodable { index },
+        Answer::Undecodable => Settled::Rejected { index },
         Answer::Skipped => Settled::Skipped { index },
     };
-    told.extend(calls.settle(sequence, settled));
+    calls.settle(sequence, settled, told);
 }
 
 impl Replicated for Hosting {

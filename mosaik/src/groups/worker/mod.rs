@@ -42,7 +42,7 @@ use super::{
     member::{IncarnationId, MemberId},
     meter::Meter,
     raft::{Node, RaftView},
-    state::{Replica, SessionId},
+    state::Replica,
 };
 use crate::{
     clock::Clock,
@@ -106,8 +106,8 @@ struct Worker {
     formation: Formation,
     autopilot: Autopilot,
     running: Option<Running>,
-    /// In which session this node's calls go, in which incarnation.
-    session: Option<(IncarnationId, SessionId)>,
+    /// The incarnation that the session of this node's calls belongs to.
+    session_of: Option<IncarnationId>,
     candidates: BTreeSet<PeerId>,
     members: Members,
     forwarded: mpsc::Sender<Forwarded>,
@@ -190,7 +190,7 @@ async fn serve(parts: WorkerParts) {
         random,
         formation,
         running: None,
-        session: None,
+        session_of: None,
         candidates: BTreeSet::new(),
         forwarded,
         digests: Digests::default(),

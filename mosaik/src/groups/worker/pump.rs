@@ -19,9 +19,8 @@ use crate::{
     clock::Clock,
     groups::{
         bonds::{Bond, Reply},
-        calls::Batch,
         group::Core,
-        index::Term,
+        index::{Index, Term},
         raft::{Node, Role},
         state::{Control, EncodedRun, Item, SessionId},
     },
@@ -138,17 +137,21 @@ impl Pump {
     fn expire(&self) {
         let now = Instant::now();
         if self.core.queue().next_expiry().is_some_and(|next| next <= now) {
-            let committed = self.core.applied().index();
-            self.core.queue().settle(|calls| calls.expire(now, committed));
+            // Without a leader, or where the machine has panicked, nothing is promised.
+            let node = self.core.node().filter(|_| self.core.seen().borrow().online);
+            let committed = node.map_or(Index::zero(), |node| node.committed().index());
+            self.core.queue().settle(|calls, told| calls.expire(now, committed, told));
         }
     }
 
-    /// When another leads, or is reached in another way, all calls go again.
+    /// When another leads, or is reached in another way, all calls go again, and nothing is waited
+    /// for that is under way to the one before.
     fn look_for_the_leader(&mut self) {
         let target = self.find_target();
         if !target.is_same(&self.target) {
             self.target = target;
             self.asked = None;
+            self.flights = Flights::default();
             self.core.queue().rewind();
         }
     }
@@ -279,9 +282,9 @@ impl Pump {
             Landed::Appended(parts, Ok((place, proposal))) => {
                 let commands = parts.commands();
                 let mut index = place.index() - commands.saturating_sub(1);
-                if let Some(Batch { first, calls, run }) = parts.own {
-                    self.core.queue().appended(first, calls, index);
-                    index = index + u64::from(run.commands());
+                if let Some(batch) = parts.own {
+                    self.core.queue().appended(&batch, index);
+                    index = index + u64::from(batch.run.commands());
                 }
                 for (run, reply) in parts.others {
                     answer(reply, Answer::Appended { first: index });
@@ -291,7 +294,7 @@ impl Pump {
             }
             Landed::Appended(parts, Err(_)) => self.refused(parts),
             Landed::Answered(batch, Some(Answer::Appended { first })) => {
-                self.core.queue().appended(batch.first, batch.calls, first);
+                self.core.queue().appended(&batch, first);
             }
             Landed::Committed(Ok(_)) => {}
             // It may be applied or not. If not, it goes again; if it was, it is not applied twice.
@@ -307,14 +310,11 @@ impl Pump {
     }
 }
 
-/// Logs that a session is open. It takes the place of all others of the same peer: their processes
-/// are gone.
+/// Logs that a session is open.
 async fn open(node: &Node, now_us: u64, session: SessionId, peer: PeerId) {
-    let end = Control::EndSessions { peer, keep: Some(session) };
-    for control in [end, Control::OpenSession { session, peer }] {
-        // It is asked for again if it does not come.
-        drop(node.propose(Item::control(now_us, &control)).await);
-    }
+    let open = Control::OpenSession { session, peer };
+    // It is asked for again if it does not come.
+    drop(node.propose(Item::control(now_us, &open)).await);
 }
 
 fn answer(reply: Reply, answer: Answer) {

@@ -64,7 +64,7 @@ impl Worker {
         let open = running.callers.borrow().values().copied().collect();
         for peer in self.strangers.due(&open, &members, Instant::now()) {
             // If it does not come into the log, it is still due at the next look.
-            self.log(&node, &Control::EndSessions { peer, keep: None }).await;
+            self.log(&node, &Control::EndSessions { peer }).await;
         }
     }
 }

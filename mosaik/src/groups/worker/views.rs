@@ -83,7 +83,8 @@ pub(super) fn is_leading(running: &Running, view: &RaftView) -> bool {
 pub(super) fn formation_view(running: &Running) -> formation::RaftView {
     let (view, flags) = (running.view.borrow(), *running.flags.borrow());
     let node = &running.node;
-    let leading = is_leading(running, &view);
+    // Only who has a quorum can take others in, or win against a rival.
+    let leading = is_leading(running, &view) && node.is_in_touch();
     formation::RaftView {
         member: node.me(),
         incarnation: node.incarnation(),
