@@ -10,6 +10,7 @@ use mosaik::{
 use mosaik_tests::{Counter, eventually, secs, trace, within};
 use tokio::sync::broadcast::{self, error::RecvError};
 
+mod calls;
 mod campaign;
 mod catch_up;
 mod commands;

@@ -183,6 +183,11 @@ impl Queue {
         self.lock().session()
     }
 
+    /// Whether calls were sent in the session that are not answered.
+    pub(crate) fn is_under_way(&self) -> bool {
+        self.lock().is_under_way()
+    }
+
     pub(crate) fn open(&self, session: SessionId) {
         self.lock().open(session);
         self.wake.notify_one();

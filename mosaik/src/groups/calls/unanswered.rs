@@ -19,6 +19,8 @@ struct Held<W> {
     asked: Option<Asked<W>>,
     /// Somebody may come back for the outcome.
     kept: bool,
+    /// Whoever asked does not wait, nor will come back.
+    is_forgotten: bool,
     /// It was sent at least once, be it in an earlier session.
     was_sent: bool,
     /// The caller was told that it will be applied.
@@ -114,6 +116,7 @@ impl<W> Calls<W> {
             call,
             asked: Some(Asked { waiter, kind, until }),
             kept: false,
+            is_forgotten: false,
             was_sent: false,
             was_fed: false,
             appended: None,
@@ -167,6 +170,11 @@ impl<W> Calls<W> {
             held.settle(Settled::Lost, told, &mut self.settled);
         }
         fed
+    }
+
+    /// Whether calls were sent in the session that are not answered.
+    pub(crate) fn is_under_way(&self) -> bool {
+        !self.sent.is_empty()
     }
 
     /// Whether there is something to be sent.
@@ -283,13 +291,13 @@ impl<W> Calls<W> {
                 let held = &mut self.sent[at];
                 let Some(asked) = held.asked.take_if(is_over) else { continue };
                 let lagging = held.committed(committed).map(|index| Settled::Lagging { index });
-                held.kept = lagging.is_none();
+                held.kept = lagging.is_none() && !held.is_forgotten;
                 told.push((asked.waiter, lagging.unwrap_or(Settled::Timeout)));
             } else if let Ok(at) = self.unsent.binary_search_by_key(&id, |held| held.id) {
                 let held = &mut self.unsent[at];
                 let Some(asked) = held.asked.take_if(is_over) else { continue };
                 if held.was_sent {
-                    held.kept = true;
+                    held.kept = !held.is_forgotten;
                     told.push((asked.waiter, Settled::Timeout));
                 } else {
                     self.bytes -= held.call.bytes();
@@ -311,32 +319,30 @@ impl<W> Calls<W> {
         if let Some(settled) = self.settled.remove(&id) {
             return Err(Resumed::Settled(waiter, settled));
         }
-        let held = match self.sent.binary_search_by_key(&id, |held| held.id) {
-            Ok(at) => &mut self.sent[at],
-            Err(_) => match self.unsent.binary_search_by_key(&id, |held| held.id) {
-                Ok(at) => &mut self.unsent[at],
-                Err(_) => return Err(Resumed::Unknown(waiter)),
-            },
-        };
+        let Some(held) = self.find(id) else { return Err(Resumed::Unknown(waiter)) };
         held.asked = Some(Asked { waiter, kind: Kind::Execute, until });
         held.kept = false;
+        held.is_forgotten = false;
         self.deadlines.push_back((until, id));
         Ok(())
     }
 
-    /// Nobody will come back for this call. What was sent stays under way.
+    /// Nobody will come back for this call. What was sent stays under way; the rest may still be
+    /// sent in its time.
     pub(crate) fn forget(&mut self, id: u64) {
         self.settled.remove(&id);
-        let held = match self.sent.binary_search_by_key(&id, |held| held.id) {
-            Ok(at) => &mut self.sent[at],
-            Err(_) => match self.unsent.binary_search_by_key(&id, |held| held.id) {
-                // One that was never sent is taken back when its time is over.
-                Ok(at) if self.unsent[at].was_sent => &mut self.unsent[at],
-                _ => return,
-            },
-        };
-        held.kept = false;
-        held.asked = None;
+        if let Some(held) = self.find(id) {
+            held.is_forgotten = true;
+            held.kept = false;
+        }
+    }
+
+    fn find(&mut self, id: u64) -> Option<&mut Held<W>> {
+        if let Ok(at) = self.sent.binary_search_by_key(&id, |held| held.id) {
+            return self.sent.get_mut(at);
+        }
+        let at = self.unsent.binary_search_by_key(&id, |held| held.id).ok()?;
+        self.unsent.get_mut(at)
     }
 
     /// All who wait, as the group ends here.

@@ -119,10 +119,11 @@ impl Worker {
         None
     }
 
-    /// Calls go in another session in another incarnation; in the same one for as long as this
-    /// member comes back to it.
+    /// Calls go in another session, unless some are under way in this incarnation: they must not be
+    /// applied twice if this member comes back to it.
     fn begin_session(&mut self, incarnation: IncarnationId) {
-        if self.session_of.replace(incarnation) != Some(incarnation) {
+        let is_another = self.session_of.replace(incarnation) != Some(incarnation);
+        if is_another || !self.core.queue().is_under_way() {
             self.core.queue().close_session();
             self.core.set_session(SessionId(u64::from_le_bytes(self.random.bytes())));
         }
