@@ -137,7 +137,7 @@ async fn who_is_evicted_at_the_floor_is_barred_until_a_learner_takes_its_place(
     within(secs(5), "the transfer", groups[leader].transfer_to(ids[other])).await.unwrap();
     told(&mut events[other], barred).await;
     within(secs(5), "a command", groups[leader].execute(1)).await.unwrap();
-    assert!(!is_online(&groups[out]));
+    eventually(secs(5), "its notice", || !is_online(&groups[out])).await;
     groups.push(join_strict(&nodes[3], 3));
     told(&mut events[other], GroupEvent::VoterAdded(ids[3], MembershipReason::Replacement)).await;
     told(&mut events[other], GroupEvent::MemberRemoved(ids[out], MembershipReason::Evicted)).await;

@@ -198,7 +198,12 @@ impl Autopilot {
     fn bar(&mut self, view: &View, now: Instant) {
         let mut barred = BTreeMap::new();
         let mut needed = BTreeSet::new();
-        for (reason, member, voters) in self.due(view, now) {
+        // A leader that has to go itself is not what others can rely on: the next one sees to it.
+        let due = match self.cause(view, &view.me, now) {
+            None => self.due(view, now),
+            Some(_) => Vec::new(),
+        };
+        for (reason, member, voters) in due {
             let enough = self.is_enough(voters.len());
             let rest = if enough { &voters } else { &view.voters };
             match self.is_safe(view, rest, now) {

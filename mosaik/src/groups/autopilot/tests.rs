@@ -193,3 +193,16 @@ fn who_was_evicted_by_hand_waits_longer_as_well() {
     pilot.begin();
     assert_eq!(voters(after(&mut pilot, &view, Duration::from_secs(5))).1, Reason::Stable);
 }
+
+#[test]
+fn a_leader_that_has_to_go_bars_nobody() {
+    let mut view = group(3, 0);
+    for number in [1, 3] {
+        edit(&mut view, number, |it| it.expired = true);
+    }
+    let mut pilot = pilot(Some(3));
+    let action = after(&mut pilot, &view, SOON);
+    let to = member(2, 1);
+    assert_eq!(action, Some(Action::Transfer { to, reason: Reason::TicketExpired }));
+    assert!(pilot.barred().is_empty());
+}
