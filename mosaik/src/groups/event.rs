@@ -29,6 +29,8 @@ pub enum MembershipReason {
     Surplus,
     /// It takes the place of a voter that is gone.
     Replacement,
+    /// A leader before had begun with it, and did not come to its end: why is not known any more.
+    Unfinished,
 }
 
 /// What happened in a group, as one of its members sees it. See
@@ -66,6 +68,15 @@ pub enum GroupEvent {
     VoterRemoved(PeerId, MembershipReason),
     /// Somebody is no member any more.
     MemberRemoved(PeerId, MembershipReason),
+    /// Somebody should vote no more, and keeps its vote only because a `Strict(n)` group would have
+    /// fewer than `n` voters without it. The others do not rely on it, and the next member that has
+    /// caught up takes its place. If it was evicted, or its ticket has ended, their bonds with it are
+    /// closed until then. Told at the leader.
+    VoterBarred(PeerId, MembershipReason),
+    /// So many voters have no valid tickets that the rest are no quorum. The group takes no commands
+    /// ([`GroupEvent::Offline`] follows), and bonds stay as they are; with enough new tickets it goes
+    /// on where it was ([`GroupEvent::Online`]).
+    TicketsExpired,
     /// Another node holds the same key but does not agree on something that all members must agree
     /// on. The two do not deal with each other.
     ConfigMismatch {
@@ -137,6 +148,25 @@ impl fmt::Display for MembershipReason {
             Self::Evicted => "evicted",
             Self::Surplus => "one voter too many",
             Self::Replacement => "replaces a voter that is gone",
+            Self::Unfinished => "begun by a leader before",
         })
+    }
+}
+
+impl MembershipReason {
+    /// How metrics name it.
+    pub(crate) const fn label(self) -> &'static str {
+        match self {
+            Self::Joined => "joined",
+            Self::CaughtUp => "caught_up",
+            Self::Left => "left",
+            Self::Silent => "silent",
+            Self::Restarted => "restarted",
+            Self::TicketEnded => "ticket_ended",
+            Self::Evicted => "evicted",
+            Self::Surplus => "surplus",
+            Self::Replacement => "replacement",
+            Self::Unfinished => "unfinished",
+        }
     }
 }

@@ -10,11 +10,12 @@ use std::{
 
 use super::{
     bonds::Traffic,
+    event::MembershipReason,
     group::{Core, Seen},
 };
 use crate::{
     id::PeerId,
-    telemetry::{self, Metered, Sample},
+    telemetry::{self, Metered, Reasons, Sample},
 };
 
 /// What has happened since the group was joined.
@@ -22,11 +23,18 @@ use crate::{
 pub(crate) struct Counts {
     elections: AtomicU64,
     leader_changes: AtomicU64,
+    /// Changes of members that this one has made as the leader.
+    memberships: Reasons,
     /// Who led last.
     led: Mutex<Option<PeerId>>,
 }
 
 impl Counts {
+    /// This member, which leads, has changed the membership of another.
+    pub(crate) fn member_changed(&self, reason: MembershipReason) {
+        self.memberships.count(reason.label());
+    }
+
     /// What this member knows of the group has changed.
     pub(crate) fn seen(&self, before: &Seen, now: &Seen) {
         // A member that is new to a group has not seen the elections that were before.
@@ -73,6 +81,7 @@ impl Metered for Meter {
         ] {
             sample.of(group, metric, value);
         }
+        counts.memberships.sample(sample, &telemetry::GROUP_MEMBERSHIP_CHANGES, Some(group));
     }
 }
 

@@ -45,6 +45,7 @@ pub(crate) enum Labels {
     Stream,
     StreamAndReason,
     Group,
+    GroupAndReason,
 }
 
 impl Labels {
@@ -56,6 +57,7 @@ impl Labels {
             Self::Stream => &["network", "stream"],
             Self::StreamAndReason => &["network", "stream", "reason"],
             Self::Group => &["network", "group"],
+            Self::GroupAndReason => &["network", "group", "reason"],
         }
     }
 }
@@ -198,4 +200,6 @@ metrics! {
         "Members that receive the log and do not vote, as far as this one knows";
     GROUP_SIZE: Gauge "mosaik.groups.raft.committee.size" Count Group
         "All members, as far as this one knows";
+    GROUP_MEMBERSHIP_CHANGES: Counter "mosaik.groups.raft.committee.changes" Count GroupAndReason
+        "Members that this one, while it led, has taken in, made voters or learners, or taken out; by `MembershipReason`";
 }

@@ -160,3 +160,116 @@ async fn a_reluctant_leader_hands_over_to_who_is_willing(nodes: [Network; 3]) {
     eventually(secs(60), "the transfer", handed).await;
     within(secs(5), "a command", reluctant.execute(1)).await.unwrap();
 }
+
+#[mosaik::network_test(sim, seed = 1, seeds = 3)]
+async fn reluctant_voters_slow_no_election_and_lead_when_nobody_else_is_left(nodes: [Network; 5]) {
+    let config = ConsensusConfig::default;
+    let preference = |place| match place {
+        0 | 1 => LeadershipPreference::Normal,
+        _ => LeadershipPreference::reluctant(),
+    };
+    let machine = |place| Counter { preference: preference(place), ..Counter::default() };
+    let join = |place: usize| {
+        let builder = builder_of(&nodes[place], machine(place)).with_quorum(Quorum::Strict(5));
+        builder.with_consensus_config(config()).join()
+    };
+    let groups: Vec<_> = (0..5).map(join).collect();
+    all_online(&groups).await;
+    // Whoever has founded it: a reluctant one hands over.
+    eventually(secs(60), "a willing leader", || groups[..2].iter().any(Group::is_leader)).await;
+    let first = one_leader(&groups).await;
+    let second = 1 - first;
+    pass(secs(2)).await;
+    let lease = config().election_timeout + config().election_timeout_jitter;
+    let round = Duration::from_millis(300);
+
+    nodes.crash(first);
+    let begun = Instant::now();
+    within(secs(20), "its lead", groups[second].when().is_leader()).await;
+    // As if nobody were reluctant: the lease, and one election time.
+    assert!(begun.elapsed() <= lease * 2 + round, "{:?}", begun.elapsed());
+    within(secs(5), "a command", groups[4].execute(1)).await.unwrap();
+
+    nodes.crash(second);
+    let begun = Instant::now();
+    let reluctant = &groups[2..];
+    eventually(secs(20), "a lead", || reluctant.iter().any(Group::is_leader)).await;
+    let took = begun.elapsed();
+    // The lease, and three election times; more rounds if votes are split.
+    let least = lease + config().election_timeout * 3 - config().heartbeat_interval;
+    assert!((least..=lease * 4 + lease * 2 + round).contains(&took), "{took:?}");
+    within(secs(5), "a command", reluctant[0].execute(1)).await.unwrap();
+}
+
+#[mosaik::network_test(sim, seed = 1, seeds = 3)]
+async fn a_reluctant_leader_that_is_cut_off_notices_it_as_soon_as_others(nodes: [Network; 3]) {
+    let preference = LeadershipPreference::Reluctant { factor: 10 };
+    let machine = || Counter { preference, ..Counter::default() };
+    let join = |node: &Network| builder_of(node, machine()).with_quorum(Quorum::Strict(3)).join();
+    let groups = nodes.each_ref().map(join);
+    all_online(&groups).await;
+    let leader = one_leader(&groups).await;
+    let others: Vec<_> = (0..3).filter(|place| *place != leader).collect();
+    nodes.partition(&[&[leader], &others]);
+    let begun = Instant::now();
+    within(secs(20), "its notice", groups[leader].when().offline()).await;
+    let config = ConsensusConfig::fast();
+    let lease = config.election_timeout + config.election_timeout_jitter;
+    // It looks four times a second.
+    assert!(begun.elapsed() <= lease + Duration::from_millis(300), "{:?}", begun.elapsed());
+}
+
+#[mosaik::network_test(sim, seed = 1, seeds = 3)]
+async fn who_joins_takes_the_times_of_the_group(nodes: [Network; 3]) {
+    let join = |place: usize, config| builder(&nodes[place]).with_consensus_config(config).join();
+    let mut groups = vec![join(0, ConsensusConfig::wan())];
+    within(secs(20), "its lead", groups[0].when().is_leader()).await;
+    let mut events = groups[0].events();
+    for place in [1, 2] {
+        let mut fast = ConsensusConfig::fast();
+        // They are not to found a rival.
+        fast.bootstrap_delay = secs(10);
+        groups.push(join(place, fast));
+    }
+    all_online(&groups).await;
+    for _ in [1, 2] {
+        event(&mut events, |event| matches!(event, GroupEvent::VoterAdded(..)).then_some(())).await;
+    }
+    // Their own patience is shorter than the leader's pause between two heartbeats.
+    let mut events: Vec<_> = groups.iter().map(Group::events).collect();
+    pass(secs(30)).await;
+    for events in &mut events {
+        while let Ok(event) = events.try_recv() {
+            assert!(!matches!(event, GroupEvent::LeaderChanged { .. }), "{event:?}");
+        }
+    }
+    nodes.crash(0);
+    let begun = Instant::now();
+    let others = &groups[1..];
+    eventually(secs(20), "another leader", || others.iter().any(Group::is_leader)).await;
+    let wan = ConsensusConfig::wan();
+    let lease = wan.election_timeout + wan.election_timeout_jitter;
+    let least = lease + wan.election_timeout - wan.heartbeat_interval;
+    assert!(begun.elapsed() >= least, "{:?}", begun.elapsed());
+}
+
+#[mosaik::network_test(sim, seed = 1, seeds = 3)]
+async fn founders_take_the_times_of_whoever_founds(nodes: [Network; 3]) {
+    let configs = [ConsensusConfig::fast(), ConsensusConfig::default(), ConsensusConfig::wan()];
+    let groups: Vec<_> = nodes
+        .iter()
+        .zip(configs)
+        .map(|(node, config)| {
+            builder(node).with_quorum(Quorum::Strict(3)).with_consensus_config(config).join()
+        })
+        .collect();
+    all_online(&groups).await;
+    one_leader(&groups).await;
+    let mut events: Vec<_> = groups.iter().map(Group::events).collect();
+    pass(secs(30)).await;
+    for events in &mut events {
+        while let Ok(event) = events.try_recv() {
+            assert!(!matches!(event, GroupEvent::LeaderChanged { .. }), "{event:?}");
+        }
+    }
+}

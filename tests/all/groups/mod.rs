@@ -4,7 +4,7 @@ use std::fmt::Debug;
 
 use mosaik::{
     Network, PeerId,
-    futures::future::select_all,
+    futures::{FutureExt, future::select_all},
     groups::{ConsensusConfig, Group, GroupBuilder, GroupEvent, GroupKey, Quorum},
 };
 use mosaik_tests::{Counter, eventually, secs, trace, within};
@@ -60,6 +60,10 @@ async fn all_online<'a>(groups: impl IntoIterator<Item = &'a Group<Counter>>) {
     for group in groups {
         within(secs(20), "a group's start", group.when().online()).await;
     }
+}
+
+fn is_online(group: &Group<Counter>) -> bool {
+    group.when().online().now_or_never().is_some()
 }
 
 /// The place of the one that leads; the others know it.

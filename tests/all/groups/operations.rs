@@ -3,7 +3,6 @@
 use std::{
     future::pending,
     sync::{Arc, Mutex},
-    time::Duration,
 };
 
 use mosaik::{
@@ -11,20 +10,9 @@ use mosaik::{
     groups::{Error, FencingToken, Group, GroupEvent, MembershipReason, Quorum},
 };
 use mosaik_tests::{Counter, eventually, secs, within};
-use tokio::time::sleep;
 
-use super::{all_online, builder, founded, ids, join, one_leader, told};
-
-/// Gives leadership away; a leader that is new to it does not know yet who answers.
-async fn given(give: impl AsyncFn() -> Result<(), Error>) {
-    let given = async {
-        while let Err(error) = give().await {
-            assert!(matches!(error, Error::Unsuitable(..)), "{error}");
-            sleep(Duration::from_millis(10)).await;
-        }
-    };
-    within(secs(5), "the transfer", given).await;
-}
+use super::{all_online, builder, founded, ids, is_online, join, join_strict, one_leader, told};
+use crate::tickets::pass;
 
 #[mosaik::network_test(sim, seed = 1, seeds = 2)]
 async fn who_steps_down_returns_when_another_leads(nodes: [Network; 3]) {
@@ -57,7 +45,8 @@ async fn leadership_goes_to_whom_it_is_given_and_to_nobody_else(nodes: [Network;
     for _ in 0..3 {
         let leader = one_leader(&groups).await;
         let to = (leader + 1) % 3;
-        given(async || groups[leader].transfer_to(ids[to]).await).await;
+        // Even if it has just been elected, and does not know yet who answers.
+        within(secs(5), "the transfer", groups[leader].transfer_to(ids[to])).await.unwrap();
         within(secs(5), "its lead", groups[to].when().is_leader()).await;
     }
     let leader = one_leader(&groups).await;
@@ -103,6 +92,91 @@ async fn who_is_evicted_is_removed_and_comes_back_as_a_new_member(nodes: [Networ
     assert_eq!(*own, 2);
     let gone = groups[leader].evict(SecretKey::generate().public());
     assert!(matches!(within(secs(5), "a refusal", gone).await, Err(Error::Unsuitable(..))));
+}
+
+#[mosaik::network_test(sim, seed = 1, seeds = 2)]
+async fn an_eviction_is_over_when_it_is_agreed_on_and_a_leader_can_evict_itself(
+    nodes: [Network; 3],
+) {
+    let ids = ids(&nodes);
+    let groups = nodes.each_ref().map(join);
+    all_online(&groups).await;
+    // Until all of them vote.
+    pass(secs(5)).await;
+    let leader = one_leader(&groups).await;
+    let mut events: Vec<_> = groups.iter().map(Group::events).collect();
+    within(secs(5), "it", groups[leader].evict(ids[leader])).await.unwrap();
+    let others: Vec<_> = (0..3).filter(|place| *place != leader).collect();
+    assert!(others.iter().any(|place| groups[*place].is_leader()));
+    let removed = GroupEvent::MemberRemoved(ids[leader], MembershipReason::Evicted);
+    let next = others.into_iter().find(|place| groups[*place].is_leader()).unwrap();
+    told(&mut events[next], removed).await;
+    within(secs(20), "its return", groups[leader].when().online()).await;
+    within(secs(5), "its command", groups[leader].execute(1)).await.unwrap();
+}
+
+#[mosaik::network_test(sim, seed = 1, seeds = 2)]
+async fn who_is_evicted_at_the_floor_is_barred_until_a_learner_takes_its_place(
+    nodes: [Network; 4],
+) {
+    let mut groups = founded(&nodes[..3]).await;
+    let ids = ids(&nodes);
+    let leader = one_leader(&groups).await;
+    let (out, other) = ((leader + 1) % 3, (leader + 2) % 3);
+    let mut events: Vec<_> = groups.iter().map(Group::events).collect();
+    within(secs(5), "it", groups[leader].evict(ids[out])).await.unwrap();
+    let barred = GroupEvent::VoterBarred(ids[out], MembershipReason::Evicted);
+    told(&mut events[leader], barred.clone()).await;
+    let cut_off = |groups: &[Group<Counter>]| {
+        groups[out].bonds().is_empty()
+            && groups.iter().all(|it| !it.bonds().contains_peer(&ids[out]))
+    };
+    eventually(secs(5), "the end of its bonds", || cut_off(&groups)).await;
+    within(secs(5), "a command", groups[leader].execute(1)).await.unwrap();
+    // Whoever leads next goes on with it.
+    within(secs(5), "the transfer", groups[leader].transfer_to(ids[other])).await.unwrap();
+    told(&mut events[other], barred).await;
+    within(secs(5), "a command", groups[leader].execute(1)).await.unwrap();
+    eventually(secs(5), "its notice", || !is_online(&groups[out])).await;
+    groups.push(join_strict(&nodes[3], 3));
+    told(&mut events[other], GroupEvent::VoterAdded(ids[3], MembershipReason::Replacement)).await;
+    told(&mut events[other], GroupEvent::MemberRemoved(ids[out], MembershipReason::Evicted)).await;
+    // What its node is now is welcome.
+    within(secs(30), "its return", groups[out].when().online()).await;
+    let own = within(secs(5), "its command", groups[out].execute(1)).await.unwrap();
+    assert_eq!(*own, 3);
+}
+
+#[mosaik::network_test(sim, seed = 1, seeds = 2)]
+async fn a_barred_voter_is_let_in_again_when_its_vote_is_needed(nodes: [Network; 3]) {
+    let groups = founded(&nodes).await;
+    let ids = ids(&nodes);
+    let leader = one_leader(&groups).await;
+    let (out, other) = ((leader + 1) % 3, (leader + 2) % 3);
+    within(secs(5), "it", groups[leader].evict(ids[out])).await.unwrap();
+    eventually(secs(5), "the end of its bonds", || groups[out].bonds().is_empty()).await;
+    // Of the other two both are needed now.
+    nodes.crash(leader);
+    let pair = [groups[out].clone(), groups[other].clone()];
+    let leader = one_leader(&pair).await;
+    within(secs(10), "a command", pair[1 - leader].execute(1)).await.unwrap();
+    pass(secs(20)).await;
+    within(secs(5), "a command", pair[1 - leader].execute(1)).await.unwrap();
+}
+
+#[mosaik::network_test(sim, seed = 1, seeds = 2)]
+async fn who_is_needed_for_a_quorum_is_not_evicted(nodes: [Network; 3]) {
+    let groups = founded(&nodes).await;
+    let ids = ids(&nodes);
+    let leader = one_leader(&groups).await;
+    let (out, dead) = ((leader + 1) % 3, (leader + 2) % 3);
+    nodes.crash(dead);
+    // Until it is missed.
+    pass(secs(2)).await;
+    let refused = within(secs(5), "a refusal", groups[leader].evict(ids[out])).await;
+    assert!(matches!(refused, Err(Error::Unsuitable(peer, _)) if peer == ids[out]), "{refused:?}");
+    assert!(groups[leader].bonds().contains_peer(&ids[out]));
+    within(secs(5), "a command", groups[leader].execute(1)).await.unwrap();
 }
 
 #[mosaik::network_test(sim, seed = 1, seeds = 2)]
@@ -167,7 +241,7 @@ async fn work_of_the_leader_runs_on_one_node_and_moves_with_the_lead(nodes: [Net
         let leader = one_leader(&groups).await;
         eventually(secs(5), "the work", || runs_on(leader)).await;
         assert_eq!(seen.lock().unwrap().tokens.len(), round);
-        given(async || groups[leader].step_down().await).await;
+        within(secs(5), "the transfer", groups[leader].step_down()).await.unwrap();
     }
     let leader = one_leader(&groups).await;
     eventually(secs(5), "the work", || runs_on(leader)).await;

@@ -123,10 +123,13 @@ async fn two_networks_of_a_process_are_told_apart() {
 async fn a_group_is_counted_by_each_of_its_members() {
     let name = unique_name();
     let a = exporting(lone(&name)).build().await.unwrap();
-    let nodes = [a, lone(&name).build().await.unwrap(), lone(&name).build().await.unwrap()];
+    let mut nodes = vec![a];
+    for _ in 0..3 {
+        nodes.push(lone(&name).build().await.unwrap());
+    }
     discover_all(&nodes).await;
     let key = GroupKey::from_secret("metrics");
-    let groups: Vec<_> = nodes.iter().map(|node| Counter::join(node, key)).collect();
+    let groups: Vec<_> = nodes[..3].iter().map(|node| Counter::join(node, key)).collect();
     for group in &groups {
         within(secs(20), "the group", group.when().online()).await;
     }
@@ -135,7 +138,7 @@ async fn a_group_is_counted_by_each_of_its_members() {
     }
     let group = groups[0].id().short().to_string();
     let labels = [("group", group.as_str())];
-    // The nodes are of one network, so what the exporter shows is the sum of all three.
+    // The nodes are of one network, so what the exporter shows is the sum of all.
     let scrape = scrape_until(address(&nodes[0]), "all applied", |scrape| {
         scrape.value(&nodes[0], "mosaik_groups_raft_committed", &labels) == Some(9)
     })
@@ -160,7 +163,16 @@ async fn a_group_is_counted_by_each_of_its_members() {
         let value = scrape.value(&nodes[0], name, &labels);
         assert!(value >= Some(least), "{name} is {value:?} in\n{}", scrape.0);
     }
-    drop(groups);
+    // Another one joins: it is a learner, since four voters are not better than three.
+    let joined = Counter::join(&nodes[3], key);
+    within(secs(20), "the group", joined.when().online()).await;
+    let of_reason = [labels[0], ("reason", "joined")];
+    scrape_until(address(&nodes[0]), "the change", |scrape| {
+        let changes = "mosaik_groups_raft_committee_changes";
+        scrape.value(&nodes[0], changes, &of_reason) == Some(1)
+    })
+    .await;
+    drop((groups, joined));
     scrape_until(address(&nodes[0]), "without the group", |scrape| {
         scrape.value(&nodes[0], "mosaik_groups_active", &[]) == Some(0)
             && scrape.value(&nodes[0], "mosaik_groups_bonds_active", &labels) == Some(0)

@@ -1,6 +1,9 @@
 //! What a leader does about its group's membership.
 
-use std::collections::BTreeSet;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use tokio::time::Instant;
 
@@ -17,27 +20,40 @@ use crate::groups::{formation::wanted_voters, member::MemberId};
 pub(crate) struct Autopilot {
     settings: Settings,
     health: Health,
-    barred: BTreeSet<MemberId>,
+    barred: BTreeMap<MemberId, Reason>,
+    needed: BTreeSet<MemberId>,
     transferred: Option<Instant>,
 }
 
 impl Autopilot {
     pub(crate) fn new(settings: Settings) -> Self {
-        Self { settings, health: Health::default(), barred: BTreeSet::new(), transferred: None }
+        let (health, barred, needed) = (Health::default(), BTreeMap::new(), BTreeSet::new());
+        Self { settings, health, barred, needed, transferred: None }
+    }
+
+    /// See [`Settings::fresh`].
+    pub(crate) fn set_fresh(&mut self, fresh: Duration) {
+        self.settings.fresh = fresh;
     }
 
     /// This node has become leader.
     pub(crate) fn begin(&mut self) {
         self.health.begin();
         self.barred.clear();
+        self.needed.clear();
         self.transferred = None;
     }
 
-    /// Voters that should go, and stay only because `Strict(n)` would have too few without them.
-    /// Their bonds may be closed; who can catch up first replaces them.
-    #[cfg(test)]
-    pub(crate) fn barred(&self) -> &BTreeSet<MemberId> {
+    /// Voters that should go, and keep their votes only because `Strict(n)` would have too few
+    /// without them; the others are a quorum. Their bonds may be closed; who can catch up first
+    /// replaces them.
+    pub(crate) fn barred(&self) -> &BTreeMap<MemberId, Reason> {
         &self.barred
+    }
+
+    /// Whether a voter should go, and its vote is needed: without it nothing could be agreed on.
+    pub(crate) fn is_needed(&self, member: &MemberId) -> bool {
+        self.needed.contains(member)
     }
 
     /// Whether [`Autopilot::plan`] has to be asked from time to time (a few times a second), and not
@@ -51,13 +67,19 @@ impl Autopilot {
     /// before.
     pub(crate) fn plan(&mut self, view: &View, now: Instant) -> Vec<Action> {
         self.health.observe(&self.settings, view, now);
-        self.barred.clear();
-        if !view.open || view.yielded || view.changing {
+        if !view.open || view.yielded {
+            self.barred.clear();
+            self.needed.clear();
+            return Vec::new();
+        }
+        // What was found out before holds until the change is made.
+        if view.changing {
             return Vec::new();
         }
         if view.joint {
             return vec![Action::FinishJoint { reason: Reason::Unfinished }];
         }
+        self.bar(view, now);
         let action = self
             .step_down(view, now)
             .or_else(|| self.remove_voter(view, now))
@@ -156,36 +178,60 @@ impl Autopilot {
         Some(Action::Transfer { to, reason })
     }
 
-    /// One at a time, the surest reason first. A learner that has caught up takes its place.
-    fn remove_voter(&mut self, view: &View, now: Instant) -> Option<Action> {
-        let mut due: Vec<(Reason, MemberId)> = view
-            .voters
-            .iter()
-            .filter(|it| **it != view.me)
-            .filter_map(|it| Some((self.cause(view, it, now)?, *it)))
+    /// The other voters that should go, the surest reason first, and who would vote without each. A
+    /// learner that has caught up takes its place.
+    fn due(&self, view: &View, now: Instant) -> Vec<(Reason, MemberId, BTreeSet<MemberId>)> {
+        let spare = self.spares(view, now).first().copied();
+        let others = view.voters.iter().filter(|it| **it != view.me);
+        let mut due: Vec<_> = others
+            .filter_map(|it| {
+                let reason = self.cause(view, it, now)?;
+                let rest = view.voters.iter().filter(|voter| *voter != it).copied();
+                Some((reason, *it, rest.chain(spare).collect()))
+            })
             .collect();
         due.sort_unstable();
-        let spare = self.spares(view, now).first().copied();
-        let mut action = None;
-        for (reason, member) in due {
-            let mut voters = view.voters.clone();
-            voters.remove(&member);
-            voters.extend(spare);
-            let kept = self.settings.disk && reason == Reason::Silent;
-            if !self.is_enough(voters.len()) {
-                self.barred.insert(member);
-                continue;
-            }
-            let possible = (!kept || spare.is_some()) && self.is_safe(view, &voters, now);
-            if action.is_none() && possible {
-                if matches!(reason, Reason::Silent | Reason::Restarted) {
-                    self.health.evicted(member, now);
+        due
+    }
+
+    /// Of those that should go, finds out who cannot be taken out as things are.
+    fn bar(&mut self, view: &View, now: Instant) {
+        let mut barred = BTreeMap::new();
+        let mut needed = BTreeSet::new();
+        // A leader that has to go itself is not what others can rely on: the next one sees to it.
+        let due = match self.cause(view, &view.me, now) {
+            None => self.due(view, now),
+            Some(_) => Vec::new(),
+        };
+        for (reason, member, voters) in due {
+            let enough = self.is_enough(voters.len());
+            let rest = if enough { &voters } else { &view.voters };
+            match self.is_safe(view, rest, now) {
+                true if enough => {}
+                true => {
+                    barred.insert(member, reason);
                 }
-                let subjects = BTreeSet::from([member]);
-                action = Some(Action::SetVoters { voters, retain: false, subjects, reason });
+                false => {
+                    needed.insert(member);
+                }
             }
         }
-        action
+        (self.barred, self.needed) = (barred, needed);
+    }
+
+    /// One at a time.
+    fn remove_voter(&mut self, view: &View, now: Instant) -> Option<Action> {
+        let possible = |(reason, _, voters): &(Reason, MemberId, BTreeSet<MemberId>)| {
+            let kept = self.settings.disk && *reason == Reason::Silent;
+            let replaced = voters.len() == view.voters.len();
+            self.is_enough(voters.len()) && (!kept || replaced) && self.is_safe(view, voters, now)
+        };
+        let (reason, member, voters) = self.due(view, now).into_iter().find(possible)?;
+        if counts(reason) {
+            self.health.evicted(member, now);
+        }
+        let subjects = BTreeSet::from([member]);
+        Some(Action::SetVoters { voters, retain: false, subjects, reason })
     }
 
     fn remove_learners(&mut self, view: &View, now: Instant) -> Option<Action> {
@@ -194,7 +240,7 @@ impl Autopilot {
         let reason = due.iter().map(|(reason, _)| *reason).min()?;
         let members: BTreeSet<MemberId> =
             due.iter().filter(|(other, _)| *other == reason).map(|(_, it)| *it).collect();
-        if matches!(reason, Reason::Silent | Reason::Restarted) {
+        if counts(reason) {
             members.iter().for_each(|member| self.health.evicted(*member, now));
         }
         Some(Action::RemoveLearners { members, reason })
@@ -262,4 +308,9 @@ impl Autopilot {
         let to = self.successor(view, now, |preference| preference == Preference::Normal)?;
         self.transfer(to, Reason::Reluctant, now, self.settings.transfer_every)
     }
+}
+
+/// Whether its peer has to be stable for longer before it votes again.
+fn counts(reason: Reason) -> bool {
+    matches!(reason, Reason::Silent | Reason::Restarted | Reason::Evicted)
 }

@@ -1,4 +1,7 @@
-use std::{collections::BTreeSet, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use iroh::SecretKey;
 use tokio::time::Instant;
@@ -93,7 +96,11 @@ fn strict_never_goes_below_n_and_bars_instead() {
     edit(&mut view, 3, |it| it.evict = true);
     let mut strict = pilot(Some(3));
     assert_eq!(after(&mut strict, &view, LATER), None);
-    assert_eq!(strict.barred(), &BTreeSet::from([member(3, 1)]));
+    assert_eq!(strict.barred(), &BTreeMap::from([(member(3, 1), Reason::Evicted)]));
+    assert!(!strict.is_needed(&member(3, 1)));
+    // A change under way says nothing else about it.
+    assert!(strict.plan(&View { changing: true, ..view }, Instant::now()).is_empty());
+    assert_eq!(strict.barred().len(), 1);
     let mut view = group(3, 1);
     edit(&mut view, 3, |it| it.evict = true);
     let (three, reason) = voters(after(&mut strict, &view, SOON));
@@ -155,4 +162,47 @@ fn who_was_evicted_waits_longer() {
 #[test]
 fn a_group_of_one_needs_no_ticks() {
     assert!(!Autopilot::wants_ticks(&group(1, 0)) && Autopilot::wants_ticks(&group(1, 1)));
+}
+
+#[test]
+fn a_voter_that_is_needed_to_agree_is_not_barred() {
+    let mut view = group(3, 0);
+    edit(&mut view, 2, |it| it.acknowledged = Some(Duration::from_secs(5)));
+    edit(&mut view, 3, |it| it.evict = true);
+    for strict in [Some(3), None] {
+        let mut pilot = pilot(strict);
+        assert_eq!(after(&mut pilot, &view, SOON), None);
+        assert!(pilot.barred().is_empty() && pilot.is_needed(&member(3, 1)));
+    }
+}
+
+#[test]
+fn who_was_evicted_by_hand_waits_longer_as_well() {
+    let mut pilot = pilot(None);
+    let mut view = group(1, 1);
+    edit(&mut view, 2, |it| it.evict = true);
+    let action = after(&mut pilot, &view, SOON);
+    assert!(matches!(action, Some(Action::RemoveLearners { reason: Reason::Evicted, .. })));
+    // It comes back as another member.
+    let back = member(2, 2);
+    let mut view = group(1, 0);
+    view.learners.insert(back);
+    view.members.insert(back, well());
+    pilot.begin();
+    assert_eq!(after(&mut pilot, &view, Duration::from_secs(3)), None, "not after two seconds");
+    pilot.begin();
+    assert_eq!(voters(after(&mut pilot, &view, Duration::from_secs(5))).1, Reason::Stable);
+}
+
+#[test]
+fn a_leader_that_has_to_go_bars_nobody() {
+    let mut view = group(3, 0);
+    for number in [1, 3] {
+        edit(&mut view, number, |it| it.expired = true);
+    }
+    let mut pilot = pilot(Some(3));
+    let action = after(&mut pilot, &view, SOON);
+    let to = member(2, 1);
+    assert_eq!(action, Some(Action::Transfer { to, reason: Reason::TicketExpired }));
+    assert!(pilot.barred().is_empty());
 }

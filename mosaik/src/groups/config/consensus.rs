@@ -6,9 +6,9 @@ use serde::{Deserialize, Serialize};
 
 /// The times of a group's consensus.
 ///
-/// The members of a group need not have the same: the leader's heartbeats and each member's own
-/// patience count. They should be of one profile, though: a member whose patience is shorter than
-/// the leader's heartbeat interval disturbs the group.
+/// The members of a group need not have the same. `heartbeat_interval`, `election_timeout` and
+/// `election_timeout_jitter` are those of the member that founded the group: who joins takes them
+/// from the leader, whatever it is configured with itself. All other times are each member's own.
 ///
 /// A leader that fell silent is replaced `election_timeout + election_timeout_jitter` (the lease,
 /// within which nobody else can be elected) plus a random time between `election_timeout` and the

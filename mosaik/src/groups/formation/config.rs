@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::groups::raft::Timing;
+
 /// What a formation is told once. Times have the defaults of the design.
 #[derive(Clone, Debug)]
 pub(crate) struct Config {
@@ -12,6 +14,8 @@ pub(crate) struct Config {
     pub(crate) observer: bool,
     /// This node would rather not vote.
     pub(crate) reluctant: bool,
+    /// The times of an incarnation that this node founds.
+    pub(crate) timing: Timing,
     /// How long others are looked for before anything is founded without them.
     pub(crate) bootstrap_delay: Duration,
     /// The date at which the formation is made, in microseconds since 1970.
@@ -39,6 +43,7 @@ impl Config {
             max_voters: max_voters.max(1),
             observer: false,
             reluctant: false,
+            timing: Timing::default(),
             bootstrap_delay: Duration::from_secs(1),
             date_us: 0,
             turn: Duration::from_millis(500),

@@ -15,7 +15,10 @@ use super::{
     status::{Stage, Status},
 };
 use crate::{
-    groups::member::{IncarnationId, MemberId},
+    groups::{
+        member::{IncarnationId, MemberId},
+        raft::Timing,
+    },
     id::PeerId,
 };
 
@@ -29,6 +32,8 @@ pub(crate) struct Formation {
     /// `None` only while a rule holds it in its hands.
     pub(super) phase: Option<Phase>,
     pub(super) raft: Option<RaftView>,
+    /// The times of the incarnation.
+    pub(super) timing: Timing,
     pub(super) rng: StdRng,
     pub(super) started: Instant,
     /// Since when it has been looked around for long enough.
@@ -50,6 +55,7 @@ impl Formation {
         now: Instant,
     ) -> Self {
         let mut formation = Self {
+            timing: config.timing,
             config,
             peer,
             me,
@@ -121,6 +127,7 @@ impl Formation {
             yielded_to: view.yielded_to.filter(|winner| Some(*winner) != incarnation),
             index: view.logged,
             voters: u16::try_from(view.membership.voters().len()).unwrap_or(u16::MAX),
+            timing: self.timing,
         }
     }
 
@@ -147,6 +154,7 @@ impl Formation {
             Input::Renewed(member) => {
                 self.me = member;
                 self.raft = None;
+                self.timing = self.config.timing;
                 self.phase = Some(Phase::Idle(Idle::new(self.now)));
             }
             Input::Tick => {}

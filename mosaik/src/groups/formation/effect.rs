@@ -4,7 +4,10 @@ use std::collections::BTreeSet;
 
 use super::{message::Message, status::Status};
 use crate::{
-    groups::member::{IncarnationId, MemberId},
+    groups::{
+        member::{IncarnationId, MemberId},
+        raft::Timing,
+    },
     id::PeerId,
 };
 
@@ -18,9 +21,10 @@ pub(crate) enum Effect {
     /// To everybody bonded; what a bond that comes later is told, until the next one.
     Tell(Status),
     /// Start a Raft node of this incarnation with an empty log. With voters: initialize it with
-    /// them, and call an election at once.
+    /// them, and call an election at once. The times are those of the incarnation.
     Start {
         incarnation: IncarnationId,
+        timing: Timing,
         founding: Option<BTreeSet<MemberId>>,
     },
     /// Shut Raft down, drop the log, take a new session, and answer with `Input::Renewed`.

@@ -152,7 +152,8 @@ impl Formation {
             .collect();
         for to in attempt.granted.keys() {
             let voters = voters.iter().copied().collect();
-            self.send(*to, Message::Found { nonce: attempt.nonce, incarnation, voters });
+            let (nonce, timing) = (attempt.nonce, self.config.timing);
+            self.send(*to, Message::Found { nonce, incarnation, voters, timing });
         }
         Found { incarnation, voters, confirmed: BTreeSet::from([self.me]) }
     }
@@ -164,8 +165,9 @@ impl Formation {
             let incarnation = found.incarnation;
             let voters = found.voters.clone();
             self.event(FormationEvent::Founding { incarnation, voters: voters.len() });
-            self.emit(Effect::Start { incarnation, founding: Some(voters) });
-            return Phase::Entering(self.entering(incarnation, true));
+            let timing = self.config.timing;
+            self.emit(Effect::Start { incarnation, timing, founding: Some(voters) });
+            return Phase::Entering(self.entering(incarnation, timing, true));
         }
         let missing = attempt.granted.iter().any(|(peer, member)| {
             found.voters.contains(member)

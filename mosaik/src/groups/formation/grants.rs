@@ -9,7 +9,10 @@ use super::{
     stages::{Entering, Grant, Idle, Phase},
 };
 use crate::{
-    groups::member::{IncarnationId, MemberId},
+    groups::{
+        member::{IncarnationId, MemberId},
+        raft::Timing,
+    },
     id::PeerId,
 };
 
@@ -42,8 +45,9 @@ impl Formation {
                     idle.quiet_since = idle.quiet_since.max(self.now);
                 }
             }
-            Message::Found { nonce, incarnation, voters } => {
-                return self.asked_to_confirm(idle, from, nonce, incarnation, &voters);
+            Message::Found { nonce, incarnation, voters, timing } => {
+                let founding = (incarnation, timing);
+                return self.asked_to_confirm(idle, from, nonce, founding, &voters);
             }
             Message::Confirmed { incarnation, member } => {
                 if let Some(found) = idle.proposal.as_mut().and_then(|it| it.found.as_mut())
@@ -93,7 +97,7 @@ impl Formation {
         mut idle: Idle,
         from: PeerId,
         nonce: u64,
-        incarnation: IncarnationId,
+        (incarnation, timing): (IncarnationId, Timing),
         voters: &[MemberId],
     ) -> Phase {
         let named = voters.contains(&self.me);
@@ -113,14 +117,20 @@ impl Formation {
             return Phase::Idle(idle);
         }
         // Raft first: the founder's next message is for it.
-        self.emit(Effect::Start { incarnation, founding: None });
+        self.emit(Effect::Start { incarnation, timing, founding: None });
         self.send(from, Message::Confirmed { incarnation, member: self.me });
         self.event(FormationEvent::Founding { incarnation, voters: voters.len() });
-        Phase::Entering(self.entering(incarnation, true))
+        Phase::Entering(self.entering(incarnation, timing, true))
     }
 
-    pub(super) fn entering(&mut self, incarnation: IncarnationId, founds: bool) -> Entering {
+    pub(super) fn entering(
+        &mut self,
+        incarnation: IncarnationId,
+        timing: Timing,
+        founds: bool,
+    ) -> Entering {
         self.raft = None;
+        self.timing = timing;
         Entering { incarnation, founds, leader_seen: self.now, ask_at: self.now }
     }
 

@@ -6,14 +6,20 @@ use super::{
     message::Message,
     stages::{Entering, Phase, Tenure},
 };
-use crate::{groups::member::IncarnationId, id::PeerId};
+use crate::{
+    groups::{member::IncarnationId, raft::Timing},
+    id::PeerId,
+};
 
 impl Formation {
     pub(super) fn join(&mut self, leader: PeerId, incarnation: IncarnationId) -> Phase {
-        self.emit(Effect::Start { incarnation, founding: None });
+        // Whatever a leader says, it must be possible.
+        let told = self.peers.get(&leader).map(|status| status.timing);
+        let timing = told.filter(Timing::is_sane).unwrap_or(self.config.timing);
+        self.emit(Effect::Start { incarnation, timing, founding: None });
         self.event(FormationEvent::Joining { incarnation });
         self.send(leader, Message::Join { incarnation, member: self.me });
-        let entering = self.entering(incarnation, false);
+        let entering = self.entering(incarnation, timing, false);
         Phase::Entering(Entering { ask_at: self.now + self.config.retry, ..entering })
     }
 

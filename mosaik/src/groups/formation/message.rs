@@ -2,7 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::groups::member::{IncarnationId, MemberId};
+use crate::groups::{
+    member::{IncarnationId, MemberId},
+    raft::Timing,
+};
 
 /// The most voters that a founding may name.
 pub(super) const MAX_FOUNDERS: usize = 64;
@@ -45,8 +48,9 @@ pub(crate) enum Message {
     Refused { nonce: u64 },
     /// The proposal is void; nothing was founded on it.
     Withdraw { nonce: u64 },
-    /// These are the voters of the new incarnation. Who is not among them is free again.
-    Found { nonce: u64, incarnation: IncarnationId, voters: Vec<MemberId> },
+    /// These are the voters of the new incarnation, and its times. Who is not among them is free
+    /// again.
+    Found { nonce: u64, incarnation: IncarnationId, voters: Vec<MemberId>, timing: Timing },
     /// I take part.
     Confirmed { incarnation: IncarnationId, member: MemberId },
     /// I do not: the grant has ended.
@@ -67,7 +71,9 @@ impl Message {
     /// Nothing in it is larger than an honest node sends.
     pub(super) fn is_sane(&self) -> bool {
         match self {
-            Self::Found { voters, .. } => !voters.is_empty() && voters.len() <= MAX_FOUNDERS,
+            Self::Found { voters, timing, .. } => {
+                !voters.is_empty() && voters.len() <= MAX_FOUNDERS && timing.is_sane()
+            }
             _ => true,
         }
     }

@@ -2,7 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::groups::member::{IncarnationId, MemberId};
+use crate::groups::{
+    member::{IncarnationId, MemberId},
+    raft::Timing,
+};
 
 /// How far a member is in the incarnation that it names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,6 +45,8 @@ pub(crate) struct Status {
     /// The last application index in its log; exact only from a leader, and then about a second old.
     pub(crate) index: u64,
     pub(crate) voters: u16,
+    /// The times of the incarnation, which who joins it takes; in none, its own.
+    pub(crate) timing: Timing,
 }
 
 impl Status {

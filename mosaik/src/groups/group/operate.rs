@@ -7,29 +7,46 @@ use crate::{
 };
 
 impl<M: StateMachine> Group<M> {
-    /// Hands leadership to whichever voter is fit for it, and returns when another leads.
+    /// Hands leadership to whichever voter is fit for it, and returns when another leads. A leader
+    /// that was elected a moment ago first waits for answers of the others, at most for a lease
+    /// (`election_timeout` and its jitter).
     ///
     /// # Errors
-    /// [`Error::NotLeader`] if this node does not lead, [`Error::Timeout`] if nobody took over.
+    /// [`Error::NotLeader`] if this node does not lead, [`Error::Unsuitable`] if no other voter has
+    /// answered lately, [`Error::Timeout`] if nobody took over, or members are just being changed.
     pub async fn step_down(&self) -> Result<(), Error> {
         self.core().operate(Operation::StepDown).await
     }
 
-    /// Hands leadership to this voter, and returns when it leads.
+    /// Hands leadership to this voter, and returns when it leads. A leader that was elected a moment
+    /// ago first waits for the voter's answer, at most for a lease.
     ///
     /// # Errors
     /// [`Error::NotLeader`] if this node does not lead, [`Error::Unsuitable`] if the peer is no
-    /// voter or has not answered lately, [`Error::Timeout`] if it did not take over.
+    /// voter or has not answered lately, [`Error::Timeout`] if it did not take over, or members are
+    /// just being changed.
     pub async fn transfer_to(&self, peer: PeerId) -> Result<(), Error> {
         self.core().operate(Operation::TransferTo(peer)).await
     }
 
-    /// Takes a member out of the group. A node that is still there comes back as a new member;
-    /// what keeps it out is a ticket that ends.
+    /// Takes a member out of the group, and returns when the group has agreed on it. A node that is
+    /// still there comes back as a new member; what keeps it out is a ticket that ends.
+    ///
+    /// A `Strict(n)` group never has fewer than `n` voters. If it would, the member is *barred*, and
+    /// this returns as well: the members part with it, nobody waits for its vote, and the next
+    /// member that has caught up takes its place
+    /// ([`GroupEvent::VoterBarred`](crate::groups::GroupEvent::VoterBarred)). Until then its node is
+    /// offline, and the others have one voter less to lose; if they lose their leader, they ask it
+    /// again.
+    ///
+    /// Whoever leads next goes on with it. Dropped early, or with [`Error::Timeout`], it may be done
+    /// yet.
     ///
     /// # Errors
     /// [`Error::NotLeader`] if this node does not lead, [`Error::Unsuitable`] if the peer is no
-    /// member.
+    /// member, or if the rest would be no quorum for as long as `forward_timeout`: it is taken out
+    /// as soon as the rest is one. [`Error::Timeout`] if the group has not agreed on it within
+    /// `forward_timeout`.
     pub async fn evict(&self, peer: PeerId) -> Result<(), Error> {
         self.core().operate(Operation::Evict(peer)).await
     }

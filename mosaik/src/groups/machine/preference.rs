@@ -15,10 +15,12 @@ pub enum LeadershipPreference {
     #[default]
     Normal,
 
-    /// It leads when nobody else will: its election time-out is so many times as long, and it hands
-    /// leadership over to a member that is willing.
+    /// It leads when nobody else will: when a leader has gone, it waits so many times as long as
+    /// others before it stands for election, and a leader that is reluctant hands leadership over
+    /// to a member that is willing. It votes, and follows, as any other.
     Reluctant {
-        /// By how much the election time-out is multiplied.
+        /// By how much its `election_timeout` and jitter are multiplied, once the lease of the leader
+        /// before is over. Zero is one.
         factor: u32,
     },
 

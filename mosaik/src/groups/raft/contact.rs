@@ -29,7 +29,7 @@ impl Heard {
         self.at.fetch_max(at, Ordering::Relaxed);
     }
 
-    fn age(&self) -> Duration {
+    pub(super) fn age(&self) -> Duration {
         let at = Duration::from_micros(self.at.load(Ordering::Relaxed));
         self.begun.elapsed().saturating_sub(at)
     }
@@ -40,10 +40,10 @@ impl Node {
     /// from its leader.
     pub(crate) fn is_in_touch(&self) -> bool {
         let view = self.view();
-        let (role, alone) = {
+        let (role, alone, led_since) = {
             let view = view.borrow();
             let voters = &view.members.voters;
-            (view.role, voters.len() == 1 && voters.contains(&self.me()))
+            (view.role, voters.len() == 1 && voters.contains(&self.me()), view.led_since)
         };
         // Nobody else is elected within that time.
         let lease = self.timing().election_max;
@@ -52,8 +52,10 @@ impl Node {
             Role::Leader => {
                 let metrics = self.raft().metrics();
                 let acked = metrics.borrow_watched().last_quorum_acked;
-                // None: it has just been elected.
-                acked.is_none_or(|at| at.into_inner().elapsed() <= lease)
+                // None: nobody has answered in this term, as when it has just been elected.
+                let age = acked.map(|at| at.into_inner().elapsed());
+                let age = age.or_else(|| Some(led_since?.elapsed()));
+                age.is_some_and(|age| age <= lease)
             }
             Role::Follower | Role::Learner => self.heard().age() <= lease * 2,
             Role::Candidate | Role::Stopped => false,

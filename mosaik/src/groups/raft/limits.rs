@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use openraft::{Config, SnapshotPolicy};
+use serde::{Deserialize, Serialize};
 
 /// How fast a group notices that its leader is gone.
 ///
 /// Without a leader's sign of life for `election_max` plus a random time within the election
 /// times, a member stands for election.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Timing {
     /// Between two heartbeats of a leader.
     pub(crate) heartbeat: Duration,
@@ -28,7 +29,19 @@ impl Default for Timing {
     }
 }
 
+/// Times outside of these are nobody's.
+const SHORTEST: Duration = Duration::from_millis(10);
+const LONGEST: Duration = Duration::from_secs(3600);
+
 impl Timing {
+    /// Whether a node can be run with them, whoever they are from.
+    pub(crate) fn is_sane(&self) -> bool {
+        SHORTEST <= self.heartbeat
+            && self.heartbeat < self.election_min
+            && self.election_min < self.election_max
+            && self.election_max <= LONGEST
+    }
+
     /// For how long a stream of appends may leave a request unanswered.
     pub(super) fn append_limit(&self) -> Duration {
         (self.election_max * 2).max(Duration::from_secs(2))

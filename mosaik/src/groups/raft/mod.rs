@@ -24,6 +24,7 @@ mod propose;
 mod reads;
 mod replicated;
 mod replication;
+mod reserve;
 mod runtime;
 mod serve;
 mod snapshot;

@@ -18,6 +18,7 @@ use super::{
     network::Network,
     reads::Rounds,
     replicated::Replicated,
+    reserve::Reserve,
     runtime::Runtime,
     snapshot::Current,
     supervise::{SHUTDOWN, Supervisor},
@@ -41,6 +42,8 @@ pub(crate) struct NodeParts {
     pub(crate) me: MemberId,
     pub(crate) incarnation: IncarnationId,
     pub(crate) timing: Timing,
+    /// How many election times it lets pass before it stands for election; 1 for most.
+    pub(crate) patience: u32,
     pub(crate) limits: Limits,
     pub(crate) replicated: Box<dyn Replicated>,
     pub(crate) wire: Arc<dyn Wire>,
@@ -71,7 +74,8 @@ impl Node {
     /// Starts with an empty log, as a learner of nothing: it waits for a leader, or for
     /// [`Node::initialize`].
     pub(crate) async fn start(parts: NodeParts) -> Result<Self, Stopped> {
-        let NodeParts { me, incarnation, timing, limits, replicated, wire, seed, tasks } = parts;
+        let NodeParts { me, incarnation, timing, patience, limits, .. } = parts;
+        let NodeParts { replicated, wire, seed, tasks, .. } = parts;
         let tasks = tasks.child();
         let log = MemoryLog::new(limits.page_bytes);
         let current = Current::default();
@@ -92,6 +96,7 @@ impl Node {
             Stopped
         })?;
         let (view_tx, view) = watch::channel(RaftView::default());
+        let heard = Arc::new(Heard::new());
         let supervisor = Supervisor {
             me,
             raft: raft.clone(),
@@ -99,6 +104,7 @@ impl Node {
             current,
             limits,
             timing,
+            reserve: Reserve::new(patience, &timing, heard.clone(), seed),
             view: view_tx,
             applied: applied.clone(),
             failed: failed_tx,
@@ -108,7 +114,6 @@ impl Node {
         tasks.spawn_uncancelled("raft", supervisor.run(drafts));
         let address = Address { incarnation, to: me };
         let rounds = Rounds::default();
-        let heard = Arc::new(Heard::new());
         let inner =
             Inner { address, timing, raft, log, rounds, heard, view, applied, failed, tasks };
         Ok(Self(Arc::new(inner)))

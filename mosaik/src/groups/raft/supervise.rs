@@ -14,6 +14,7 @@ use super::{
     limits::{Limits, Timing},
     log::MemoryLog,
     node::Raft,
+    reserve::Reserve,
     snapshot::{Current, Draft, Snapshot},
     type_config::EntryId,
     view::{Applied, RaftView, Role},
@@ -32,6 +33,7 @@ pub(super) struct Supervisor {
     pub(super) current: Current,
     pub(super) limits: Limits,
     pub(super) timing: Timing,
+    pub(super) reserve: Option<Reserve>,
     pub(super) view: watch::Sender<RaftView>,
     pub(super) applied: watch::Receiver<Applied>,
     pub(super) failed: watch::Sender<Option<String>>,
@@ -39,9 +41,10 @@ pub(super) struct Supervisor {
 }
 
 impl Supervisor {
-    pub(super) async fn run(self, mut drafts: mpsc::Receiver<Draft>) {
+    pub(super) async fn run(mut self, mut drafts: mpsc::Receiver<Draft>) {
         let token = self.tasks.token().clone();
         let mut metrics = self.raft.server_metrics();
+        let mut reserve = self.reserve.take();
         let mut making: OptionFuture<BoxFuture<'_, ()>> = None.into();
         let mut busy = false;
         let mut beats = interval(self.timing.heartbeat.max(Duration::from_millis(1)));
@@ -63,6 +66,7 @@ impl Supervisor {
                     // It fails only when the core has stopped, which the metrics tell.
                     let _ = self.raft.trigger().heartbeat().await;
                 }
+                stand = Reserve::decided(&mut reserve) => self.raft.runtime_config().elect(stand),
                 Some(draft) = drafts.recv(), if !busy => {
                     making = Some(Box::pin(self.make(draft)) as BoxFuture<'_, ()>).into();
                     busy = true;
@@ -97,7 +101,8 @@ impl Supervisor {
     pub(super) fn publish(&self) {
         let metrics = self.raft.server_metrics();
         let (last, applied) = (self.log.last(), self.applied.borrow().cursor);
-        let view = RaftView::new(&metrics.borrow_watched(), last, applied);
+        let before = self.view.borrow().clone();
+        let view = RaftView::new(&metrics.borrow_watched(), last, applied, &before);
         // Nobody to lead: nothing need happen in time. Any other state needs the clock.
         self.raft.runtime_config().tick(!view.is_alone(&self.me));
         self.view.send_if_modified(|published| {

@@ -3,6 +3,7 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use openraft::{ServerState, metrics::RaftServerMetrics};
+use tokio::time::Instant;
 
 use super::type_config::{StoredMembership, Types};
 use crate::groups::{
@@ -63,6 +64,8 @@ pub(crate) struct RaftView {
     /// Who leads in this term, if known.
     pub(crate) leader: Option<MemberId>,
     pub(crate) term: Term,
+    /// Since when this member leads in this term; none if it does not.
+    pub(crate) led_since: Option<Instant>,
     /// Those who count now, even if not committed yet.
     pub(crate) members: Members,
     /// Those who counted last without doubt; the same unless a change is under way.
@@ -75,23 +78,29 @@ pub(crate) struct RaftView {
 }
 
 impl RaftView {
+    /// `before` is what was published before this.
     pub(super) fn new(
         metrics: &RaftServerMetrics<Types>,
         last_log: Cursor,
         applied: Cursor,
+        before: &Self,
     ) -> Self {
         let (effective, committed) =
             (&metrics.membership_config, &metrics.committed_membership_config);
+        let role = match metrics.state {
+            ServerState::Learner => Role::Learner,
+            ServerState::Follower => Role::Follower,
+            ServerState::Candidate => Role::Candidate,
+            ServerState::Leader => Role::Leader,
+            ServerState::Shutdown => Role::Stopped,
+        };
+        let term = Term(metrics.vote.leader_id.term);
+        let led_since = before.led_since.filter(|_| before.term == term);
         Self {
-            role: match metrics.state {
-                ServerState::Learner => Role::Learner,
-                ServerState::Follower => Role::Follower,
-                ServerState::Candidate => Role::Candidate,
-                ServerState::Leader => Role::Leader,
-                ServerState::Shutdown => Role::Stopped,
-            },
+            role,
             leader: metrics.current_leader,
-            term: Term(metrics.vote.leader_id.term),
+            term,
+            led_since: (role == Role::Leader).then(|| led_since.unwrap_or_else(Instant::now)),
             members: (&**effective).into(),
             committed: (&**committed).into(),
             changing: effective.log_id() != committed.log_id(),

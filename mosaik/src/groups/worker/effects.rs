@@ -21,7 +21,7 @@ use crate::groups::{
     event::GroupEvent,
     formation::{Discarded, Effect, FormationEvent, Input, Proposal, Stage},
     member::{IncarnationId, MemberId},
-    raft::{self, Node, NodeParts},
+    raft::{self, Node, NodeParts, Timing},
     state::{Control, Item, SessionId},
 };
 
@@ -42,7 +42,9 @@ impl Worker {
                     self.bonds.tell(encode(&status));
                     None
                 }
-                Effect::Start { incarnation, founding } => self.start(incarnation, founding).await,
+                Effect::Start { incarnation, timing, founding } => {
+                    self.start(incarnation, timing, founding).await
+                }
                 Effect::Discard { reason, .. } => Some(self.discard(reason).await),
                 Effect::Abandon { incarnation, log_end, reason } => {
                     Some(self.abandon(incarnation, log_end, reason).await)
@@ -71,6 +73,7 @@ impl Worker {
     async fn start(
         &mut self,
         incarnation: IncarnationId,
+        timing: Timing,
         founding: Option<BTreeSet<MemberId>>,
     ) -> Option<Input> {
         self.begin_session(incarnation);
@@ -85,7 +88,8 @@ impl Worker {
         let started = Node::start(NodeParts {
             me: self.formation.me(),
             incarnation,
-            timing: spec::timing(config),
+            timing,
+            patience: spec::patience(config),
             limits: spec::limits(config),
             replicated: Box::new(hosting),
             wire: Arc::new(self.bonds.wire()),
@@ -103,6 +107,7 @@ impl Worker {
             // If the node has stopped, it is noticed like any other failure.
             let _ = node.elect().await;
         }
+        self.autopilot.set_fresh(spec::fresh(&timing));
         let (view, failed) = (node.view(), node.failed());
         let digests = checkpoints::digest(
             incarnation,
@@ -113,7 +118,7 @@ impl Worker {
         self.core.tasks().spawn("groups.checkpoints", digests);
         self.running = Some(Running { node, view, flags, callers, failed });
         self.tick_soon();
-        self.members.forget();
+        self.forget_members();
         self.forget_digests();
         self.strangers = Strangers::default();
         None
@@ -137,7 +142,7 @@ impl Worker {
         if let Some(running) = self.running.take() {
             running.node.shutdown().await;
         }
-        self.members.forget();
+        self.forget_members();
         self.update_seen();
         let session = u64::from_le_bytes(self.random.bytes());
         let observer = spec::is_observer(self.core.config());

@@ -9,7 +9,7 @@ use crate::{
         formation::{Message, Stage, Status},
         index::{Index, Term},
         member::{IncarnationId, MemberId},
-        raft::ReadPoint,
+        raft::{ReadPoint, Timing},
         state::SessionId,
     },
     id::Digest,
@@ -17,12 +17,14 @@ use crate::{
 
 pub(crate) fn decoders() -> Vec<Decoder> {
     let (incarnation, member) = (IncarnationId::new(7, [7; 16]), MemberId::default());
-    let found = Message::Found { nonce: 7, incarnation, voters: vec![member; 3] };
+    let timing = Timing::default();
+    let found = Message::Found { nonce: 7, incarnation, voters: vec![member; 3], timing };
     let digest = Word::Digest { incarnation, index: Index(7), digest: Digest::zero() };
     let words = Decoder::new("groups/word", |bytes| decode::<Word>(bytes).is_some())
         .sample(encode(&Word::Formation(found)))
         .sample(encode(&Word::Leaving { incarnation }))
-        .sample(encode(&digest));
+        .sample(encode(&digest))
+        .sample(encode(&Word::Unwanted { incarnation, evict: vec![member], barred: vec![member] }));
     let run = Bytes::from_static(&[7; 40]);
     let questions = Decoder::new("groups/question", |bytes| decode::<Question>(bytes).is_some())
         .sample(encode(&Question::Append { incarnation, run }))
@@ -44,6 +46,7 @@ pub(crate) fn decoders() -> Vec<Decoder> {
         yielded_to: None,
         index: 7,
         voters: 3,
+        timing,
     };
     let statuses = Decoder::new("groups/status", |bytes| decode::<Status>(bytes).is_some())
         .sample(encode(&status));

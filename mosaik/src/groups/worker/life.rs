@@ -10,16 +10,13 @@ use super::{
     messages::{Answer, Question, Word, decode, encode},
     pump::{Forwarded, What},
 };
-use crate::{
-    groups::{
-        bonds::{Bond, BondEvent, Reply},
-        event::GroupEvent,
-        formation::{Input, Status},
-        member::{IncarnationId, MemberId},
-        raft::{Node, RaftView, Role},
-        state::EncodedRun,
-    },
-    id::PeerId,
+use crate::groups::{
+    bonds::{Bond, BondEvent, Reply},
+    event::GroupEvent,
+    formation::{Input, Status},
+    member::{IncarnationId, MemberId},
+    raft::{Node, RaftView, Role},
+    state::EncodedRun,
 };
 
 impl Worker {
@@ -28,7 +25,7 @@ impl Worker {
             BondEvent::Up(bond) => self.bonded(bond).await,
             BondEvent::Down { bond, reason } => {
                 tracing::debug!(peer = %bond.peer(), %reason, "a bond has ended");
-                self.unbonded(bond.peer()).await;
+                self.unbonded(&bond).await;
             }
             BondEvent::Status { from, status } => {
                 if let (Some(peer), Some(status)) =
@@ -53,6 +50,9 @@ impl Worker {
     }
 
     async fn bonded(&mut self, bond: Bond) {
+        if self.turns_away(&bond) {
+            return;
+        }
         self.publish_bonds();
         self.tick_soon();
         let peer = bond.peer();
@@ -60,14 +60,19 @@ impl Worker {
         if let Some(running) = &self.running {
             let _ = running.node.reachable(bond.member()).await;
         }
+        self.tell_unwanted_to(&bond);
         if let Some(status) = decode::<Status>(bond.status()) {
             self.members.statuses.insert(peer, status.clone());
             self.tell(Input::Bonded { peer, status }).await;
         }
     }
 
-    async fn unbonded(&mut self, peer: PeerId) {
+    async fn unbonded(&mut self, bond: &Bond) {
+        let peer = bond.peer();
         self.publish_bonds();
+        if self.turned_away.remove(&bond.member()) {
+            return;
+        }
         self.core.tell(GroupEvent::Unbonded(peer));
         // The peer may be bonded as another member already.
         if self.bonds.get(&peer).is_none() {
@@ -93,6 +98,11 @@ impl Worker {
                     self.look_after_members().await;
                 }
             }
+            Word::Unwanted { incarnation, evict, barred } => {
+                if self.is_in(incarnation) {
+                    self.heard_unwanted(from, evict, barred);
+                }
+            }
             Word::Digest { incarnation, index, digest } => {
                 if self.is_in(incarnation)
                     && let Some(peer) = from.peer()
@@ -113,7 +123,8 @@ impl Worker {
             // A peer that does not read learns of it by the time-out.
             let _ = reply.send(encode(&Answer::NotNow));
         };
-        let Some(running) = &self.running else { return not_now(reply) };
+        let running = self.running.as_ref().filter(|_| !self.tickets_expired);
+        let Some(running) = running else { return not_now(reply) };
         let node = &running.node;
         let ours = |incarnation: IncarnationId| incarnation == node.incarnation();
         let what = match decode(question) {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use tokio::{sync::mpsc, time::Instant};
 
-use super::{Inner, Worker, spec};
+use super::{Inner, Worker, evictions::Eviction};
 use crate::{
     groups::{
         autopilot::{Action, Autopilot, Member, Preference, Reason, View},
@@ -14,7 +14,6 @@ use crate::{
         raft::{ChangeError, Members as InRaft, Node},
     },
     id::PeerId,
-    ticket::Verdict,
     transport::CloseReason,
 };
 
@@ -26,6 +25,12 @@ pub(super) struct Members {
     pub(super) leaving: BTreeSet<MemberId>,
     /// Whom the operator wants out.
     pub(super) evict: BTreeSet<MemberId>,
+    /// Voters whose bonds are closed; see `barring.rs`.
+    pub(super) barred: BTreeSet<MemberId>,
+    /// The others have heard from this leader who is not wanted.
+    pub(super) unwanted_told: bool,
+    /// Who waits until somebody is out.
+    pub(super) evictions: Vec<Eviction>,
     /// What peers say of themselves.
     pub(super) statuses: BTreeMap<PeerId, Status>,
     /// This node led when it was last looked.
@@ -49,6 +54,9 @@ impl Members {
             joining: BTreeSet::new(),
             leaving: BTreeSet::new(),
             evict: BTreeSet::new(),
+            barred: BTreeSet::new(),
+            unwanted_told: false,
+            evictions: Vec::new(),
             statuses: BTreeMap::new(),
             leading: false,
             changing: false,
@@ -56,12 +64,8 @@ impl Members {
         }
     }
 
-    /// Another Raft node begins, or none is left.
-    pub(super) fn forget(&mut self) {
-        self.joining.clear();
-        self.leaving.clear();
-        self.evict.clear();
-        self.leading = false;
+    pub(super) fn is_leading(&self) -> bool {
+        self.leading
     }
 
     /// How many commands an incarnation has, as far as its members have said.
@@ -70,7 +74,7 @@ impl Members {
         self.statuses.values().filter(of_it).map(|status| status.index).max().unwrap_or(0)
     }
 
-    fn preference(&self, member: &MemberId) -> Preference {
+    pub(super) fn preference(&self, member: &MemberId) -> Preference {
         match self.statuses.values().find(|status| status.member == *member) {
             Some(status) if status.observer => Preference::Observer,
             Some(status) if status.reluctant => Preference::Reluctant,
@@ -89,27 +93,23 @@ impl Members {
                 && voters.contains(&other.member)
                 && other.acknowledged.is_some_and(|age| age <= fresh)
         });
-        let rank = |member: &MemberId| match self.preference(member) {
-            Preference::Normal => 1,
-            Preference::Reluctant | Preference::Observer => 0,
-        };
-        fit.max_by_key(|other| (rank(&other.member), other.matched)).map(|other| other.member)
-    }
-
-    /// This peer, if it is a voter that has answered lately.
-    pub(super) fn fit_voter(&self, node: &Node, peer: &PeerId) -> Option<MemberId> {
-        let voters = node.view().borrow().members.voters.clone();
-        let fresh = node.timing().election_max;
-        let fit = node.progress().into_iter().find(|other| {
-            other.member.is_of(peer)
-                && voters.contains(&other.member)
-                && other.acknowledged.is_some_and(|age| age <= fresh)
-        });
-        fit.map(|other| other.member)
+        let is_willing = |member: &MemberId| self.preference(member) == Preference::Normal;
+        fit.max_by_key(|other| (is_willing(&other.member), other.matched)).map(|it| it.member)
     }
 }
 
 impl Worker {
+    /// Another Raft node begins, or none is left.
+    pub(super) fn forget_members(&mut self) {
+        self.end_evictions();
+        let members = &mut self.members;
+        members.joining.clear();
+        members.leaving.clear();
+        members.evict.clear();
+        members.barred.clear();
+        members.leading = false;
+    }
+
     /// At the leader: sees whether somebody is to be taken in, or out, and begins with it.
     pub(super) async fn look_after_members(&mut self) {
         let Some(view) = self.members_view() else {
@@ -118,11 +118,19 @@ impl Worker {
         };
         if !std::mem::replace(&mut self.members.leading, true) {
             self.autopilot.begin();
+            self.members.unwanted_told = false;
+            // A leader before may have told of them.
+            let is_member =
+                |member: &MemberId| view.voters.contains(member) || view.learners.contains(member);
+            self.members.evict.retain(is_member);
         }
         if self.members.changing {
             return;
         }
         let actions = self.autopilot.plan(&view, Instant::now());
+        if view.open && !view.changing && !view.joint {
+            self.bar();
+        }
         if let (Some(action), Some(running)) = (actions.into_iter().next(), &self.running) {
             self.members.changing = true;
             let (node, done) = (running.node.clone(), self.members.done.clone());
@@ -154,13 +162,15 @@ impl Worker {
         let InRaft { voters, learners, joint, .. } = raft.members.clone();
         let progress: BTreeMap<_, _> =
             node.progress().into_iter().map(|it| (it.member, it)).collect();
+        // Nobody judges himself in a group of one.
+        let alone = voters.len() == 1 && voters.contains(&node.me());
         let member = |id: &MemberId| {
             let progress = progress.get(id);
             let member = Member {
                 matched: progress.and_then(|it| it.matched),
                 acknowledged: progress.and_then(|it| it.acknowledged),
                 preference: self.preference_of(id),
-                expired: self.is_expired(id),
+                expired: !(alone && *id == node.me()) && self.is_expired(id),
                 leaving: self.members.leaving.contains(id),
                 evict: self.members.evict.contains(id),
             };
@@ -195,17 +205,6 @@ impl Worker {
         }
     }
 
-    /// Whether a member's tickets have ended, clocks that differ allowed for. Nobody judges himself.
-    fn is_expired(&self, member: &MemberId) -> bool {
-        let config = self.core.config();
-        let Some(peer) = self.core.peer_of(member) else { return true };
-        if config.auth().is_empty() || peer == self.core.local() {
-            return false;
-        }
-        let verdict = spec::verdict_with_leeway(config.auth(), &self.discovery, &peer);
-        verdict == Some(Verdict::Invalid)
-    }
-
     /// A change has been made, or not.
     pub(super) async fn changed(&mut self, changed: Changed) {
         let Changed { action, before, outcome } = changed;
@@ -213,6 +212,7 @@ impl Worker {
         match outcome {
             Ok(()) => {
                 self.tell_change(&action, &before);
+                self.settle_evictions();
                 self.look_after_members().await;
             }
             // It is tried again at the next tick: what kept it from being made is still there now.
@@ -225,12 +225,13 @@ impl Worker {
 
     fn tell_change(&mut self, action: &Action, before: &InRaft) {
         match action {
-            Action::FinishJoint { .. } | Action::Transfer { .. } => {}
+            Action::Transfer { .. } => {}
+            Action::FinishJoint { reason } => self.tell_finished(before, (*reason).into()),
             Action::AddLearner { member, reason } => {
                 self.members.joining.remove(member);
-                let peer = member.peer();
-                let told = peer.map(|peer| GroupEvent::LearnerAdded(peer, (*reason).into()));
-                told.into_iter().for_each(|event| self.core.tell(event));
+                for (_, peer) in peers([member].into_iter()) {
+                    self.tell_of(GroupEvent::LearnerAdded, peer, (*reason).into());
+                }
             }
             Action::SetVoters { voters, retain, subjects, reason } => {
                 // The rest has come because of them.
@@ -239,10 +240,10 @@ impl Worker {
                     false => MembershipReason::Replacement,
                 };
                 for (member, peer) in peers(voters.difference(&before.voters)) {
-                    self.core.tell(GroupEvent::VoterAdded(peer, why(&member)));
+                    self.tell_of(GroupEvent::VoterAdded, peer, why(&member));
                 }
                 for (member, peer) in peers(before.voters.difference(voters)) {
-                    self.core.tell(GroupEvent::VoterRemoved(peer, why(&member)));
+                    self.tell_of(GroupEvent::VoterRemoved, peer, why(&member));
                     if !retain {
                         self.removed(&member, peer, why(&member));
                     }
@@ -256,9 +257,35 @@ impl Worker {
         }
     }
 
+    /// A change that a leader before had begun: what it was for is not known any more.
+    fn tell_finished(&mut self, before: &InRaft, reason: MembershipReason) {
+        let now = self.running.as_ref().map(|it| it.view.borrow().members.clone());
+        let (added, gone) = finished(before);
+        for (_, peer) in peers(added.iter()) {
+            self.tell_of(GroupEvent::VoterAdded, peer, reason);
+        }
+        for (member, peer) in peers(gone.iter()) {
+            self.tell_of(GroupEvent::VoterRemoved, peer, reason);
+            if !now.as_ref().is_some_and(|now| now.learners.contains(&member)) {
+                self.removed(&member, peer, reason);
+            }
+        }
+    }
+
+    /// Tells of a change, and counts it.
+    fn tell_of(
+        &self,
+        event: impl FnOnce(PeerId, MembershipReason) -> GroupEvent,
+        peer: PeerId,
+        reason: MembershipReason,
+    ) {
+        self.core.counts().member_changed(reason);
+        self.core.tell(event(peer, reason));
+    }
+
     /// Somebody is no member any more.
     fn removed(&mut self, member: &MemberId, peer: PeerId, reason: MembershipReason) {
-        self.core.tell(GroupEvent::MemberRemoved(peer, reason));
+        self.tell_of(GroupEvent::MemberRemoved, peer, reason);
         self.members.leaving.remove(member);
         if reason == MembershipReason::Left {
             self.strangers.leave(peer);
@@ -272,11 +299,17 @@ impl Worker {
     }
 }
 
-fn peers<'a>(
+pub(super) fn peers<'a>(
     members: impl Iterator<Item = &'a MemberId>,
 ) -> impl Iterator<Item = (MemberId, PeerId)> {
     let named: Vec<_> = members.filter_map(|member| Some((*member, member.peer()?))).collect();
     named.into_iter()
+}
+
+/// Who votes, and who does not any more, once a change that was half made is finished.
+fn finished(before: &InRaft) -> (BTreeSet<MemberId>, BTreeSet<MemberId>) {
+    let [old, new] = &before.configs[..] else { return Default::default() };
+    (new - old, old - new)
 }
 
 async fn change(node: &Node, action: &Action, before: &InRaft) -> Result<(), ChangeError> {
@@ -298,7 +331,8 @@ impl From<Reason> for MembershipReason {
         match reason {
             Reason::Asked => Self::Joined,
             Reason::Stable => Self::CaughtUp,
-            Reason::Even | Reason::Unfinished => Self::Surplus,
+            Reason::Even => Self::Surplus,
+            Reason::Unfinished => Self::Unfinished,
             Reason::Restarted => Self::Restarted,
             Reason::Leaving => Self::Left,
             Reason::Evicted => Self::Evicted,
@@ -306,5 +340,19 @@ impl From<Reason> for MembershipReason {
             Reason::Silent => Self::Silent,
             Reason::Reluctant => Self::Replacement,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_change_that_was_half_made_says_who_comes_and_who_goes() {
+        let set = |numbers: &[u64]| numbers.iter().copied().map(MemberId::from).collect();
+        let half = InRaft { configs: vec![set(&[1, 2, 3]), set(&[1, 2, 4])], ..InRaft::default() };
+        assert_eq!(finished(&half), (set(&[4]), set(&[3])));
+        let whole = InRaft { configs: vec![set(&[1, 2, 3])], ..InRaft::default() };
+        assert_eq!(finished(&whole), Default::default());
     }
 }

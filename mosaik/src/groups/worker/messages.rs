@@ -4,7 +4,13 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::{
-    groups::{formation, index::Index, member::IncarnationId, raft::ReadPoint, state::SessionId},
+    groups::{
+        formation,
+        index::Index,
+        member::{IncarnationId, MemberId},
+        raft::ReadPoint,
+        state::SessionId,
+    },
     id::Digest,
     schema,
     transport::decode_message,
@@ -19,6 +25,9 @@ pub(super) enum Word {
     Leaving { incarnation: IncarnationId },
     /// The state after this command has this digest.
     Digest { incarnation: IncarnationId, index: Index, digest: Digest },
+    /// From the leader: whom the operator wants out, and whose bonds are to be closed since they keep
+    /// their votes only because there would be too few voters without them.
+    Unwanted { incarnation: IncarnationId, evict: Vec<MemberId>, barred: Vec<MemberId> },
 }
 
 /// Something that is asked of a leader.

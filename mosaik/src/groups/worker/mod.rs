@@ -1,8 +1,10 @@
 //! The task that drives a member: it tells formation and autopilot what happens, and carries out
 //! what they want.
 
+mod barring;
 mod checkpoints;
 mod effects;
+mod evictions;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzzing;
 mod hosting;
@@ -114,6 +116,14 @@ struct Worker {
     digests: Digests,
     strangers: Strangers,
     leader_without_ticket: Option<(PeerId, Instant)>,
+    /// Since when the voters with tickets are no quorum.
+    quorum_lost_since: Option<Instant>,
+    /// The group takes no commands because of that.
+    tickets_expired: bool,
+    /// Voters that were said to be barred.
+    barred_told: BTreeSet<MemberId>,
+    /// Barred members whose bonds were closed before anybody was told of them.
+    turned_away: BTreeSet<MemberId>,
     inner: mpsc::Sender<Inner>,
     next_tick: Instant,
     left: bool,
@@ -196,6 +206,10 @@ async fn serve(parts: WorkerParts) {
         digests: Digests::default(),
         strangers: Strangers::default(),
         leader_without_ticket: None,
+        quorum_lost_since: None,
+        tickets_expired: false,
+        barred_told: BTreeSet::new(),
+        turned_away: BTreeSet::new(),
         inner: inner_told,
         next_tick: Instant::now(),
         left: false,
@@ -259,6 +273,7 @@ impl Worker {
             self.look_after_members().await;
             self.checkpoint().await;
             self.judge_tickets();
+            self.relent();
             self.end_sessions().await;
             let pause = match self.wants_ticks() {
                 _ if self.is_opening() => OPENING,

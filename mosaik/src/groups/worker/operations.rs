@@ -1,20 +1,21 @@
 //! What operators ask for by hand.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
-use tokio::{sync::oneshot, time::timeout};
+use tokio::{
+    sync::oneshot,
+    time::{sleep, timeout},
+};
 
 use super::Worker;
-use crate::{
-    groups::{
-        error::Error,
-        group::{Asked, Operation},
-        index::Index,
-        member::MemberId,
-        raft::{ChangeError, Node, Role},
-        state::Control,
-    },
-    id::PeerId,
+use crate::groups::{
+    autopilot::Preference,
+    error::Error,
+    group::{Asked, Operation},
+    index::Index,
+    member::MemberId,
+    raft::{ChangeError, Node, Role},
+    state::Control,
 };
 
 impl Worker {
@@ -32,20 +33,15 @@ impl Worker {
         };
         match operation {
             Operation::Leave => {}
-            Operation::StepDown => match self.members.successor(&node, &node.me()) {
-                Some(to) => self.transfer(node, to, false, done),
-                None => {
-                    let me = self.core.local();
-                    let _ = done.send(Err(Error::Unsuitable(me, "no other voter can lead")));
-                }
-            },
-            Operation::TransferTo(peer) => match self.members.fit_voter(&node, &peer) {
-                Some(to) => self.transfer(node, to, true, done),
-                None => {
-                    let why = "it is no voter that is up to date";
-                    let _ = done.send(Err(Error::Unsuitable(peer, why)));
-                }
-            },
+            Operation::StepDown => {
+                let me = self.core.local();
+                let unsuitable = Error::Unsuitable(me, "no other voter can lead");
+                self.hand_over(node, |_| true, unsuitable, done);
+            }
+            Operation::TransferTo(peer) => {
+                let unsuitable = Error::Unsuitable(peer, "it is no voter that has answered lately");
+                self.hand_over(node, |voter| voter.is_of(&peer), unsuitable, done);
+            }
             Operation::Evict(peer) => self.evict(&node, peer, done).await,
             Operation::Skip(index) => self.skip(node, index, done).await,
         }
@@ -57,42 +53,28 @@ impl Worker {
         leads.then(|| node.clone())
     }
 
-    /// Hands leadership on; who asked is told when it has been taken, by nobody else if it must be
-    /// this one.
-    fn transfer(
+    /// Hands leadership to one of these voters; who asked is told when it has been taken, by nobody
+    /// else if there is no choice.
+    fn hand_over(
         &self,
         node: Node,
-        to: MemberId,
-        must_be: bool,
+        may: impl Fn(&MemberId) -> bool,
+        unsuitable: Error,
         done: oneshot::Sender<Result<(), Error>>,
     ) {
+        let (members, me) = (node.view().borrow().members.clone(), node.me());
+        let voters = members.voters.into_iter().filter(|voter| *voter != me && may(voter));
+        let is_willing = |voter: &MemberId| self.members.preference(voter) == Preference::Normal;
+        let voters: BTreeMap<_, _> = voters.map(|voter| (voter, is_willing(&voter))).collect();
         self.core.tasks().spawn("groups.transfer", async move {
-            let taken = node.transfer_to(to).await.map_err(|error| match error {
-                ChangeError::NotLeader { .. } => Error::NotLeader,
-                ChangeError::Stopped => Error::GroupTerminated,
-                ChangeError::Busy | ChangeError::Impossible(_) | ChangeError::Discarded => {
-                    Error::Timeout
-                }
-            });
-            let other = must_be && node.view().borrow().leader != Some(to);
-            let taken = if other { taken.and(Err(Error::Timeout)) } else { taken };
+            let handed = match successor(&node, &voters).await {
+                Some(to) => transfer(&node, to, voters.len() == 1).await,
+                None if node.view().borrow().role != Role::Leader => Err(Error::NotLeader),
+                None => Err(unsuitable),
+            };
             // Whoever asked may not wait any more.
-            let _ = done.send(taken);
+            let _ = done.send(handed);
         });
-    }
-
-    async fn evict(&mut self, node: &Node, peer: PeerId, done: oneshot::Sender<Result<(), Error>>) {
-        let members = node.view().borrow().members.clone();
-        let mut all = members.voters.iter().chain(&members.learners);
-        let outcome = match all.find(|member| member.is_of(&peer)) {
-            Some(member) => {
-                self.members.evict.insert(*member);
-                Ok(())
-            }
-            None => Err(Error::Unsuitable(peer, "it is no member")),
-        };
-        let _ = done.send(outcome);
-        self.look_after_members().await;
     }
 
     async fn skip(&self, node: Node, index: Index, done: oneshot::Sender<Result<(), Error>>) {
@@ -110,4 +92,33 @@ impl Worker {
             });
         });
     }
+}
+
+/// The most suitable of these voters, of those that have answered lately. A leader that was elected a
+/// moment ago waits for answers, at most for a lease.
+async fn successor(node: &Node, voters: &BTreeMap<MemberId, bool>) -> Option<MemberId> {
+    let timing = *node.timing();
+    loop {
+        let progress = node.progress().into_iter();
+        let fit = progress.filter(|other| {
+            let lately = other.acknowledged.is_some_and(|age| age <= timing.election_min);
+            lately && voters.contains_key(&other.member)
+        });
+        let best = fit.max_by_key(|other| (voters.get(&other.member), other.matched));
+        let led_since = node.view().borrow().led_since?;
+        if best.is_some() || voters.is_empty() || led_since.elapsed() > timing.election_max {
+            return best.map(|other| other.member);
+        }
+        sleep(timing.heartbeat / 4).await;
+    }
+}
+
+async fn transfer(node: &Node, to: MemberId, must_be: bool) -> Result<(), Error> {
+    node.transfer_to(to).await.map_err(|error| match error {
+        ChangeError::NotLeader { .. } => Error::NotLeader,
+        ChangeError::Stopped => Error::GroupTerminated,
+        ChangeError::Busy | ChangeError::Impossible(_) | ChangeError::Discarded => Error::Timeout,
+    })?;
+    let other = must_be && node.view().borrow().leader != Some(to);
+    if other { Err(Error::Timeout) } else { Ok(()) }
 }

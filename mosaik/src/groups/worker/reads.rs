@@ -44,7 +44,7 @@ async fn point(core: &Core, node: &Node) -> Option<ReadPoint> {
     }
     let bond = core.bond_with(&leader)?;
     let question = Question::Read { incarnation: node.incarnation() };
-    let limit = core.config().consensus().lease();
+    let limit = node.timing().election_max;
     match decode(&bond.ask(encode(&question), limit).await.ok()?)? {
         Answer::Read(point) => Some(point),
         Answer::Appended { .. } | Answer::NotNow => None,

@@ -42,6 +42,7 @@ pub(super) fn formation(config: &GroupConfig, clock: &Clock) -> formation::Confi
     let mut formation = formation::Config::new(strict(config), config.max_voters());
     formation.observer = is_observer(config);
     formation.reluctant = matches!(config.preference, LeadershipPreference::Reluctant { .. });
+    formation.timing = timing(config);
     formation.bootstrap_delay = consensus.bootstrap_delay;
     formation.date_us = u64::try_from(clock.now().timestamp_micros()).unwrap_or(0);
     formation
@@ -50,23 +51,32 @@ pub(super) fn formation(config: &GroupConfig, clock: &Clock) -> formation::Confi
 pub(super) fn autopilot(config: &GroupConfig) -> autopilot::Settings {
     let consensus = config.consensus();
     let mut settings = autopilot::Settings::new(strict(config), config.max_voters(), false);
-    settings.fresh = (consensus.heartbeat_interval * 4).max(consensus.lease());
+    settings.fresh = fresh(&timing(config));
     settings.evict_after = consensus.evict_after;
     settings.stabilization = consensus.stabilization;
     settings
 }
 
-pub(super) fn timing(config: &GroupConfig) -> Timing {
+/// Who has acknowledged something within this time is well.
+pub(super) fn fresh(timing: &Timing) -> Duration {
+    timing.heartbeat.saturating_mul(4).max(timing.election_max)
+}
+
+/// The times of an incarnation that this member founds.
+fn timing(config: &GroupConfig) -> Timing {
     let consensus = config.consensus();
-    let factor = match config.preference {
-        LeadershipPreference::Reluctant { factor } => factor.max(1),
-        _ => 1,
-    };
-    let (min, max) = (consensus.election_timeout, consensus.lease());
     Timing {
         heartbeat: consensus.heartbeat_interval,
-        election_min: min.saturating_mul(factor),
-        election_max: max.saturating_mul(factor),
+        election_min: consensus.election_timeout,
+        election_max: consensus.lease(),
+    }
+}
+
+/// How many election times this member lets pass before it stands for election.
+pub(super) fn patience(config: &GroupConfig) -> u32 {
+    match config.preference {
+        LeadershipPreference::Reluctant { factor } => factor.max(1),
+        _ => 1,
     }
 }
 
@@ -147,12 +157,18 @@ pub(super) fn verdict(
 }
 
 /// The same, with leeway for clocks that differ: for members, who are not to be taken out too early.
+/// A ticket is good for so much longer, and from no other moment on than elsewhere.
 pub(super) fn verdict_with_leeway(
     validators: &[Arc<dyn TicketValidator>],
     discovery: &Discovery,
     peer: &PeerId,
 ) -> Option<Verdict> {
-    let catalog = discovery.catalog();
-    let date = discovery.date() - to_delta(discovery.max_time_drift());
-    Some(tickets::judge(validators, catalog.get(peer)?, date))
+    match verdict(validators, discovery, peer)? {
+        Verdict::Invalid => {
+            let catalog = discovery.catalog();
+            let date = discovery.date() - to_delta(discovery.max_time_drift());
+            Some(tickets::judge(validators, catalog.get(peer)?, date))
+        }
+        verdict => Some(verdict),
+    }
 }

@@ -1,21 +1,26 @@
 //! Members whose tickets have ended.
 //!
-//! The leader takes them out (see `members.rs`), and their bonds end then. The leader is judged by
-//! the others: one whose own ticket ends hands leadership on, and if it does not, the others part
-//! with it, so that another is elected and takes it out.
+//! The leader takes them out (see `members.rs`), and their bonds end then. A leader whose own ticket
+//! ends hands leadership on, as its autopilot wants. It is judged by the others, too: if it stays, they
+//! part with it, so that another is elected and takes it out.
+//!
+//! If no quorum of voters has tickets, nobody can be taken out. The group takes no commands then, and
+//! the bonds stay up, until enough of them have new tickets.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use tokio::time::Instant;
 
 use super::{Worker, spec};
 use crate::{
-    groups::{member::MemberId, raft::Role},
+    groups::{event::GroupEvent, member::MemberId, raft::Role},
     id::PeerId,
     ticket::Verdict,
     transport::CloseReason,
 };
 
+/// So long the leader may take for taking out those without tickets, if that leaves a quorum.
+const TAKE_OUT: Duration = Duration::from_secs(1);
 /// A leader without a ticket may hand leadership on for so long.
 const HAND_ON: Duration = Duration::from_secs(5);
 
@@ -23,6 +28,11 @@ impl Worker {
     /// Ends bonds with those who may not be here.
     pub(super) fn judge_tickets(&mut self) {
         if self.core.config().auth().is_empty() {
+            return;
+        }
+        self.judge_quorum();
+        if self.tickets_expired {
+            self.leader_without_ticket = None;
             return;
         }
         self.judge_leader();
@@ -50,10 +60,8 @@ impl Worker {
             let view = running.view.borrow();
             (view.role, view.leader.and_then(|leader| leader.peer()))
         };
-        if role == Role::Leader {
-            return self.hand_on_without_ticket();
-        }
-        let without = leader.filter(|leader| self.has_no_ticket(leader));
+        let without =
+            leader.filter(|_| role != Role::Leader).filter(|leader| self.has_no_ticket(leader));
         let now = Instant::now();
         match (without, self.leader_without_ticket) {
             (None, _) => self.leader_without_ticket = None,
@@ -68,21 +76,39 @@ impl Worker {
         }
     }
 
-    /// A leader whose own ticket has ended lets another lead, if there is one with a ticket.
-    fn hand_on_without_ticket(&self) {
-        let Some(running) = &self.running else { return };
-        if !self.has_no_ticket(&self.core.local()) {
+    /// Whether a member's tickets have ended, clocks that differ allowed for.
+    pub(super) fn is_expired(&self, member: &MemberId) -> bool {
+        if self.core.config().auth().is_empty() {
+            return false;
+        }
+        self.core.peer_of(member).is_none_or(|peer| self.has_no_ticket(&peer))
+    }
+
+    /// Sees whether voters with tickets are a quorum.
+    fn judge_quorum(&mut self) {
+        let configs = self.running.as_ref().map(|it| it.view.borrow().members.configs.clone());
+        let is_lost = |voters: &BTreeSet<MemberId>| {
+            let with = voters.iter().filter(|member| !self.is_expired(member)).count();
+            // Nobody judges himself in a group of one.
+            voters.len() > 1 && with <= voters.len() / 2
+        };
+        let now = Instant::now();
+        let since = match configs.is_some_and(|configs| configs.iter().any(is_lost)) {
+            true => Some(self.quorum_lost_since.unwrap_or(now)),
+            false => None,
+        };
+        self.quorum_lost_since = since;
+        let expired = since.is_some_and(|since| since + TAKE_OUT <= now);
+        if std::mem::replace(&mut self.tickets_expired, expired) == expired {
             return;
         }
-        let node = running.node.clone();
-        let fit = |member: &MemberId| {
-            member.peer().is_some_and(|peer| !self.has_no_ticket(&peer)).then_some(*member)
-        };
-        if let Some(to) = self.members.successor(&node, &node.me()).as_ref().and_then(fit) {
-            self.core.tasks().spawn("groups.transfer", async move {
-                // If it comes to nothing, the next look tries again.
-                let _ = node.transfer_to(to).await;
-            });
+        let group = self.core.config().group_id();
+        if expired {
+            tracing::error!(%group, "no quorum of a group's voters has valid tickets");
+            self.core.tell(GroupEvent::TicketsExpired);
+        } else {
+            tracing::info!(%group, "a quorum of a group's voters has valid tickets again");
         }
+        self.update_seen();
     }
 }

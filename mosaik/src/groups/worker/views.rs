@@ -25,6 +25,7 @@ impl Worker {
         running.flags.mark_unchanged();
         running.view.mark_unchanged();
         let view = formation_view(running);
+        self.settle_evictions();
         self.tell(Input::Raft(view)).await;
     }
 
@@ -51,7 +52,8 @@ impl Worker {
         let leader = view.leader.and_then(|leader| self.core.peer_of(&leader));
         // Who leads and is heard by nobody knows that it cannot lead.
         let leader = leader.filter(|_| in_touch || view.role != Role::Leader);
-        let online = in_touch && leader.is_some() && takes_commands(&flags);
+        let allowed = takes_commands(&flags) && !self.tickets_expired;
+        let online = in_touch && leader.is_some() && allowed;
         Seen { leader, term: view.term, online }
     }
 

@@ -107,6 +107,7 @@ impl Cluster {
             me: bonds.me(),
             incarnation: IncarnationId::new(1, [7; 16]),
             timing: Timing::default(),
+            patience: 1,
             limits: self.limits,
             replicated: Box::new(count.clone()),
             wire: Arc::new(bonds.wire()),

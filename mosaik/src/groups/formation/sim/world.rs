@@ -340,7 +340,7 @@ impl World {
                     self.send_status(host, other, status.clone());
                 }
             }
-            Effect::Start { incarnation, founding } => {
+            Effect::Start { incarnation, founding, .. } => {
                 let member = self.me(host);
                 let splits = founding.is_some() && self.rng.random_bool(0.4);
                 if splits && self.now < self.base + FAULTS {

@@ -75,6 +75,7 @@ impl Cluster {
             me: member(number),
             incarnation: IncarnationId::new(1, [7; 16]),
             timing: fast(),
+            patience: 1,
             limits: self.limits,
             replicated: Box::new(state.clone()),
             wire: self.router.wire(member(number)),

@@ -220,3 +220,23 @@ async fn a_group_of_one_needs_no_clock() {
     cluster.add(2).await;
     assert_eq!(cluster.agree(2).await.sum, 3);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_leader_that_nobody_ever_answers_is_not_in_touch() {
+    let mut cluster = Cluster::founded(3, Limits::default()).await;
+    cluster.add(1).await;
+    let first = cluster.leader().await;
+    cluster.router.only_votes();
+    cluster.kill(first).await;
+    let leads = |cluster: &Cluster| {
+        cluster.nodes.values().find(|node| node.view().borrow().role == Role::Leader).cloned()
+    };
+    cluster.until("another is elected", |cluster| leads(cluster).is_some()).await;
+    let node = leads(&cluster).unwrap();
+    let (term, lease) = (node.view().borrow().term, fast().election_max);
+    assert!(node.is_in_touch(), "it has just been elected");
+    tokio::time::sleep(lease + Duration::from_millis(20)).await;
+    let view = node.view().borrow().clone();
+    assert_eq!((view.role, view.term), (Role::Leader, term), "openraft leaves it as it is");
+    assert!(!node.is_in_touch());
+}

@@ -57,6 +57,7 @@ async fn a_state_that_panics_stops_its_node_which_says_so() {
         me: member(1),
         incarnation: IncarnationId::new(1, [7; 16]),
         timing: fast(),
+        patience: 1,
         limits: Limits::default(),
         replicated: Box::new(Broken),
         wire: Router::default().wire(member(1)),

@@ -30,6 +30,8 @@ struct State {
     /// Ends the streams that cross a new partition, or lead to somebody who is gone.
     cut: CancellationToken,
     delay: Duration,
+    /// Appends and heartbeats do not arrive.
+    only_votes: bool,
     snapshots: u32,
     /// The next snapshots that arrive are damaged.
     damage: u32,
@@ -66,6 +68,20 @@ impl Router {
     /// Of messages on streams that are opened from now on, and of all others.
     pub(super) fn delay(&self, delay: Duration) {
         self.lock().delay = delay;
+    }
+
+    /// From now on a leader is heard by nobody; members still vote.
+    pub(super) fn only_votes(&self) {
+        let mut state = self.lock();
+        state.only_votes = true;
+        std::mem::take(&mut state.cut).cancel();
+    }
+
+    fn leads(&self) -> Result<(), WireError> {
+        if self.lock().only_votes {
+            return Err(WireError::Unreachable("only votes arrive".into()));
+        }
+        Ok(())
     }
 
     pub(super) fn damage_snapshots(&self, count: u32) {
@@ -137,7 +153,13 @@ impl Wire for Routed {
         request: Bytes,
         limit: Duration,
     ) -> BoxFuture<'static, Result<Bytes, WireError>> {
-        self.request(to, request, limit)
+        let leads = self.router.leads();
+        let answer = self.request(to, request, limit);
+        async move {
+            leads?;
+            answer.await
+        }
+        .boxed()
     }
 
     fn open_append(
@@ -145,7 +167,7 @@ impl Wire for Routed {
         to: MemberId,
         _: Duration,
     ) -> BoxFuture<'static, Result<(MessageSink, MessageSource), WireError>> {
-        let reached = self.router.reach(self.from, to);
+        let reached = self.router.leads().and_then(|()| self.router.reach(self.from, to));
         let cut = self.router.lock().cut.child_token();
         async move {
             let (node, delay) = reached?;
