@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use mosaik::groups::{CommandError, Committed, Consistency, Group, GroupEvent};
+use mosaik::groups::{CommandError, Committed, Consistency, FencingToken, Group, GroupEvent};
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 use tokio::{
     sync::{broadcast::error::RecvError, watch},
@@ -19,15 +19,19 @@ use tokio::{
 use super::{
     journal::{Extent, Journal},
     oracle::{Floor, Oracle, Place, Told},
+    register::Register,
 };
 
 /// How often a client asks again for a command that was not answered.
 const RETRIES: u32 = 20;
+/// How often a leader works at the register.
+const WORK: Duration = Duration::from_millis(20);
 
 /// What all clients of a run share.
 #[derive(Clone, Debug)]
 pub struct Shared {
     oracle: Arc<Mutex<Oracle>>,
+    register: Arc<Mutex<Register>>,
     /// Whether clients are to ask for anything.
     busy: watch::Sender<bool>,
     /// How many clients wait for an answer.
@@ -38,11 +42,16 @@ pub struct Shared {
 impl Shared {
     pub fn new(seed: u64, strict: bool) -> Self {
         let oracle = Arc::new(Mutex::new(Oracle::new(strict)));
-        Self { oracle, busy: watch::Sender::new(true), asking: Arc::default(), seed }
+        let register = Arc::new(Mutex::new(Register::new(strict)));
+        Self { oracle, register, busy: watch::Sender::new(true), asking: Arc::default(), seed }
     }
 
     pub fn oracle(&self) -> MutexGuard<'_, Oracle> {
         self.oracle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub fn register(&self) -> MutexGuard<'_, Register> {
+        self.register.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub fn set_busy(&self, busy: bool) {
@@ -207,8 +216,21 @@ impl Clients {
             tasks.spawn(client.run(pause));
         }
         tasks.spawn(listen(group.clone(), place, shared.clone()));
+        tasks.spawn(lead(group.clone(), place, shared.clone()));
         Self { group, _tasks: tasks }
     }
+}
+
+/// Works at the register while the member leads.
+async fn lead(group: Group<Journal>, place: Place, shared: Shared) {
+    let work = async |token: FencingToken| {
+        shared.register().begins(place, token);
+        loop {
+            sleep(WORK).await;
+            shared.register().works(place, token);
+        }
+    };
+    let _ended: Option<()> = group.while_leader(work).await;
 }
 
 /// Takes in what a member tells.

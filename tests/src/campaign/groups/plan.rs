@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
+use mosaik::private::DeliberateFault;
 use rand::{RngExt, SeedableRng, rngs::StdRng, seq::SliceRandom};
 
-use super::super::plan::{Fault, quality};
-use mosaik::testing::LinkQuality;
+use super::super::fault::{Fault, pair};
 
 /// The longest an episode lasts.
 const EPISODE_MAX_MS: u64 = 16_000;
@@ -24,7 +24,7 @@ pub struct Plan {
     /// The longest pause of a client between two calls.
     pub pause: Duration,
     /// The nodes are split in two when they join.
-    pub split: Option<(Vec<usize>, Vec<usize>)>,
+    pub split: Option<Fault>,
     /// What is done, one spell of faults after the other; between them all must be well.
     pub episodes: Vec<Episode>,
 }
@@ -33,19 +33,20 @@ pub struct Plan {
 pub type Episode = Vec<(Duration, Fault)>;
 
 impl Plan {
-    /// The plan of a seed.
+    /// The plan of a seed. With a deliberate fault it is one in which that can show.
     #[must_use]
-    pub fn new(seed: u64) -> Self {
+    pub fn new(seed: u64, deliberate: Option<DeliberateFault>) -> Self {
         let mut rng = StdRng::seed_from_u64(seed);
         let nodes = rng.random_range(3..=5);
         let strict = match rng.random_range(0..3) {
-            0 => None,
-            1 => Some(3),
-            _ => Some(if nodes == 5 { 5 } else { 3 }),
+            0 if deliberate.is_none() => None,
+            2 if nodes == 5 => Some(5),
+            _ => Some(3),
         };
-        let split = (strict.is_none() && rng.random_bool(0.5)).then(|| halves(&mut rng, nodes));
+        let split =
+            (strict.is_none() && rng.random_bool(0.5)).then(|| Fault::partition(&mut rng, nodes));
         let episodes = rng.random_range(1..=2);
-        Self {
+        let mut plan = Self {
             nodes,
             strict,
             snapshot_every: [5, 50, 20_000][rng.random_range(0..3)],
@@ -53,15 +54,20 @@ impl Plan {
             pause: Duration::from_millis([50, 200, 500][rng.random_range(0..3)]),
             split,
             episodes: (0..episodes).map(|_| episode(&mut rng, nodes, strict)).collect(),
+        };
+        if let Some(deliberate) = deliberate {
+            plan.provoke(deliberate);
+        }
+        plan
+    }
+
+    fn provoke(&mut self, deliberate: DeliberateFault) {
+        self.pause = Duration::from_millis(50);
+        self.clients = 2;
+        if deliberate == DeliberateFault::ForgetsSessions {
+            self.snapshot_every = 5;
         }
     }
-}
-
-fn halves(rng: &mut StdRng, nodes: usize) -> (Vec<usize>, Vec<usize>) {
-    let mut places: Vec<usize> = (0..nodes).collect();
-    places.shuffle(rng);
-    let second = places.split_off(rng.random_range(1..nodes));
-    (places, second)
 }
 
 /// So few nodes are crashed at once that the logs of most voters are left: groups are in memory.
@@ -92,20 +98,13 @@ fn episode(rng: &mut StdRng, nodes: usize, strict: Option<usize>) -> Episode {
 
 /// A fault, and what undoes it.
 fn fault(rng: &mut StdRng, nodes: usize) -> (Fault, Fault) {
-    let from = rng.random_range(0..nodes);
-    let to = (from + rng.random_range(1..nodes)) % nodes;
-    let good = LinkQuality::default();
-    match rng.random_range(0..8) {
-        0..=2 => {
-            let (one, other) = halves(rng, nodes);
-            (Fault::Partition(one, other), Fault::Heal)
-        }
+    let (from, to) = pair(rng, nodes);
+    match rng.random_range(0..9) {
+        0..=2 => (Fault::partition(rng, nodes), Fault::Heal),
         3..=5 => (Fault::Cut { from, to }, Fault::Mend { from, to }),
-        6 => (
-            Fault::Link { from, to, quality: quality(rng) },
-            Fault::Link { from, to, quality: good },
-        ),
-        _ => (Fault::Links(quality(rng)), Fault::Links(good)),
+        6 => Fault::link(rng, from, to),
+        7 => Fault::links(rng),
+        _ => (Fault::skew(rng, from), Fault::Skew(from, 0)),
     }
 }
 
@@ -115,14 +114,14 @@ mod tests {
 
     #[test]
     fn a_seed_fixes_its_plan() {
-        let plans = [1, 1, 2].map(|seed| format!("{:?}", Plan::new(seed)));
+        let plans = [1, 1, 2].map(|seed| format!("{:?}", Plan::new(seed, None)));
         assert_eq!(plans[0], plans[1]);
         assert_ne!(plans[1], plans[2]);
     }
 
     #[test]
     fn most_logs_are_left_and_every_kind_of_group_occurs() {
-        let plans: Vec<_> = (0..200).map(Plan::new).collect();
+        let plans: Vec<_> = (0..200).map(|seed| Plan::new(seed, None)).collect();
         for plan in &plans {
             assert!((3..=5).contains(&plan.nodes));
             for episode in &plan.episodes {
