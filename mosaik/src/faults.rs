@@ -18,8 +18,8 @@ pub enum Fault {
     ReadsUnchecked,
     /// Snapshots are without the table of sessions.
     ForgetsSessions,
-    /// A founder that has stored the first entry of an incarnation, and loses sight of its leader
-    /// before that opens, forgets it and founds again.
+    /// A founder that loses sight of its leader forgets what it has granted to it, and stored, and
+    /// founds again.
     ForgetsGrants,
 }
 

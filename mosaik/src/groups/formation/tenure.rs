@@ -193,12 +193,10 @@ impl Formation {
 /// A deliberate fault.
 #[cfg(any(test, feature = "faults"))]
 impl Formation {
-    /// Whether what was stored of an incarnation that is not open is forgotten: its leader is out of
-    /// sight.
+    /// Whether what was granted and stored is forgotten: the leader is out of sight.
     fn forgets(&self, view: &RaftView) -> bool {
         let is_seen = |leader| self.peers.bonded().any(|(_, status)| status.member == leader);
         crate::faults::is_present(crate::faults::Fault::ForgetsGrants)
-            && !view.open
             && view.leader.is_some_and(|leader| leader != self.me && !is_seen(leader))
     }
 }

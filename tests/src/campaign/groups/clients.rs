@@ -19,6 +19,7 @@ use tokio::{
 use super::{
     journal::{Extent, Journal},
     oracle::{Floor, Oracle, Place, Told},
+    plan::Plan,
     register::Register,
 };
 
@@ -98,7 +99,7 @@ impl Client {
         Self { group, place, shared, rng, next: first }
     }
 
-    async fn run(mut self, pause: Duration) {
+    async fn run(mut self, pause: Duration, only_reads: bool) {
         let mut busy = self.shared.busy.subscribe();
         while busy.wait_for(|busy| *busy).await.is_ok() {
             sleep(pause.mul_f64(self.rng.random())).await;
@@ -107,6 +108,7 @@ impl Client {
             }
             let _asking = Asking::new(&self.shared.asking);
             match self.rng.random_range(0..10) {
+                _ if only_reads => self.read().await,
                 0..=4 => drop(self.execute().await),
                 5 => self.execute_many().await,
                 6 => self.feed().await,
@@ -203,17 +205,11 @@ pub struct Clients {
 }
 
 impl Clients {
-    pub fn start(
-        group: Group<Journal>,
-        place: Place,
-        count: u32,
-        pause: Duration,
-        shared: &Shared,
-    ) -> Self {
+    pub fn start(group: Group<Journal>, place: Place, plan: &Plan, shared: &Shared) -> Self {
         let mut tasks = JoinSet::new();
-        for number in 1..=count {
+        for number in 1..=plan.clients + plan.readers {
             let client = Client::new(group.clone(), place, number, shared.clone());
-            tasks.spawn(client.run(pause));
+            tasks.spawn(client.run(plan.pause, number > plan.clients));
         }
         tasks.spawn(listen(group.clone(), place, shared.clone()));
         tasks.spawn(lead(group.clone(), place, shared.clone()));

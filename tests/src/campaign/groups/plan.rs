@@ -21,6 +21,8 @@ pub struct Plan {
     pub snapshot_every: u64,
     /// How many clients each member has.
     pub clients: u32,
+    /// How many more only read: they do not wait for long where nothing is answered.
+    pub readers: u32,
     /// The longest pause of a client between two calls.
     pub pause: Duration,
     /// The nodes are split in two when they join.
@@ -33,41 +35,81 @@ pub struct Plan {
 pub type Episode = Vec<(Duration, Fault)>;
 
 impl Plan {
-    /// The plan of a seed. With a deliberate fault it is one in which that can show.
+    /// The plan of a seed. With a deliberate fault it is one in which that shows.
     #[must_use]
     pub fn new(seed: u64, deliberate: Option<DeliberateFault>) -> Self {
         let mut rng = StdRng::seed_from_u64(seed);
+        match deliberate {
+            Some(deliberate) => Self::provoke(&mut rng, deliberate),
+            None => Self::random(&mut rng),
+        }
+    }
+
+    fn random(rng: &mut StdRng) -> Self {
         let nodes = rng.random_range(3..=5);
         let strict = match rng.random_range(0..3) {
-            0 if deliberate.is_none() => None,
-            2 if nodes == 5 => Some(5),
-            _ => Some(3),
+            0 => None,
+            1 => Some(3),
+            _ => Some(if nodes == 5 { 5 } else { 3 }),
         };
         let split =
-            (strict.is_none() && rng.random_bool(0.5)).then(|| Fault::partition(&mut rng, nodes));
+            (strict.is_none() && rng.random_bool(0.5)).then(|| Fault::partition(rng, nodes));
         let episodes = rng.random_range(1..=2);
-        let mut plan = Self {
+        Self {
             nodes,
             strict,
             snapshot_every: [5, 50, 20_000][rng.random_range(0..3)],
             clients: rng.random_range(1..=2),
+            readers: rng.random_range(0..=1),
             pause: Duration::from_millis([50, 200, 500][rng.random_range(0..3)]),
             split,
-            episodes: (0..episodes).map(|_| episode(&mut rng, nodes, strict)).collect(),
-        };
-        if let Some(deliberate) = deliberate {
-            plan.provoke(deliberate);
+            episodes: (0..episodes).map(|_| episode(rng, nodes, strict)).collect(),
         }
-        plan
     }
 
-    fn provoke(&mut self, deliberate: DeliberateFault) {
-        self.pause = Duration::from_millis(50);
-        self.clients = 2;
-        if deliberate == DeliberateFault::ForgetsSessions {
-            self.snapshot_every = 5;
+    /// What is done is what a fault shows by, and it is done soon.
+    fn provoke(rng: &mut StdRng, deliberate: DeliberateFault) -> Self {
+        let snapshots = deliberate == DeliberateFault::ForgetsSessions;
+        let (nodes, away) = match deliberate {
+            // Somebody who reads is to be away with the leader.
+            DeliberateFault::ReadsUnchecked => (5, 2),
+            _ => (3, 1),
+        };
+        Self {
+            nodes,
+            strict: Some(3),
+            snapshot_every: 5,
+            // Enough that the log is purged.
+            clients: if snapshots { 6 } else { 2 },
+            readers: if away > 1 { 1 } else { 0 },
+            pause: Duration::from_millis(if snapshots { 5 } else { 100 }),
+            split: None,
+            episodes: vec![if snapshots { late(rng, nodes) } else { turns(rng, nodes, away) }],
         }
     }
+}
+
+/// A node comes back, and gets all from a snapshot.
+fn late(rng: &mut StdRng, nodes: usize) -> Episode {
+    let node = rng.random_range(0..nodes);
+    let back = Duration::from_millis(rng.random_range(4_000..5_000));
+    vec![(Duration::from_secs(1), Fault::Crash(node)), (back, Fault::Restart(node))]
+}
+
+/// Whoever leads is away for a while: it is each one's turn, so many at once.
+fn turns(rng: &mut StdRng, nodes: usize, away: usize) -> Episode {
+    let mut places: Vec<usize> = (0..nodes).collect();
+    places.shuffle(rng);
+    let mut at = Duration::ZERO;
+    let mut faults = Vec::new();
+    for turn in places.chunks(away) {
+        let others = (0..nodes).filter(|node| !turn.contains(node)).collect();
+        at += Duration::from_millis(rng.random_range(700..1_200));
+        faults.push((at, Fault::Partition(turn.to_vec(), others)));
+        at += Duration::from_millis(rng.random_range(1_000..1_500));
+        faults.push((at, Fault::Heal));
+    }
+    faults
 }
 
 /// So few nodes are crashed at once that the logs of most voters are left: groups are in memory.
@@ -117,6 +159,16 @@ mod tests {
         let plans = [1, 1, 2].map(|seed| format!("{:?}", Plan::new(seed, None)));
         assert_eq!(plans[0], plans[1]);
         assert_ne!(plans[1], plans[2]);
+    }
+
+    #[test]
+    fn each_node_is_away_once_if_something_is_done_wrong() {
+        let plan = Plan::new(1, Some(DeliberateFault::AcknowledgesEarly));
+        let is_away = |node| {
+            let away = |fault: &Fault| matches!(fault, Fault::Partition(one, _) if one == &[node]);
+            plan.episodes[0].iter().filter(|(_, fault)| away(fault)).count() == 1
+        };
+        assert!((0..plan.nodes).all(is_away), "{plan:?}");
     }
 
     #[test]

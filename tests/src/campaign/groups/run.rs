@@ -149,8 +149,7 @@ impl Run {
             .with_consensus_config(ConsensusConfig::fast())
             .snapshot_every(self.plan.snapshot_every)
             .join();
-        let Plan { clients, pause, .. } = self.plan;
-        let clients = Clients::start(group, place, clients, pause, &self.shared);
+        let clients = Clients::start(group, place, &self.plan, &self.shared);
         self.members.insert(node, clients);
     }
 
