@@ -42,6 +42,8 @@ pub mod declare;
 #[cfg(any(test, feature = "fuzzing"))]
 mod decoder;
 pub mod discovery;
+#[cfg(any(test, feature = "faults"))]
+mod faults;
 mod fmt;
 #[cfg(any(test, feature = "fuzzing"))]
 mod fuzzing;

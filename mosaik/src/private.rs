@@ -25,6 +25,8 @@ pub use crate::{
 pub mod groups {
     pub use crate::groups::typed::*;
 }
+#[cfg(feature = "faults")]
+pub use crate::faults::Fault as DeliberateFault;
 #[cfg(feature = "fuzzing")]
 pub use crate::{
     decoder::Decoder,

@@ -26,6 +26,7 @@ pub mod campaign;
 pub mod converge;
 mod counter;
 pub mod hostile;
+pub mod netns;
 mod process;
 
 pub use counter::{Counter, PANIC};

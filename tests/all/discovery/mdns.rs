@@ -3,16 +3,7 @@
 //! The LAN is a pair of virtual interfaces in network namespaces of the test's own, so that nothing
 //! is sent on the real one.
 
-use std::{
-    env,
-    io::Write,
-    process::{Command, Stdio},
-};
-
-use mosaik_tests::{NodeProcess, unique_name};
-
-/// If this variable is set, a machine on which no LAN can be made fails these tests.
-const REQUIRED: &str = "MOSAIK_REQUIRE_NETNS";
+use mosaik_tests::{NodeProcess, netns, unique_name};
 
 /// Two hosts on one LAN: the first becomes the node whose output is read.
 const LAN: &str = r#"
@@ -36,32 +27,14 @@ there ip link set v1 up
 there ip route add default dev v1
 "#;
 
-/// Runs a script as the first process of a machine of its own, which ends with it.
-fn machine(script: &str) -> Vec<String> {
-    let script = format!("{LAN}\n{script}");
-    let unshare = ["--user", "--map-root-user", "--net", "--pid", "--fork", "--mount-proc"];
-    let unshare = unshare.into_iter().chain(["--kill-child", "bash", "-c"]).map(str::to_owned);
-    unshare.chain([script]).collect()
-}
-
-/// Whether this machine permits that; says why not.
 fn is_permitted() -> bool {
-    let tried = Command::new("unshare").args(machine("true")).stdout(Stdio::null()).output();
-    let why = match tried {
-        Ok(output) if output.status.success() => return true,
-        Ok(output) => format!("no namespaces here: {}", String::from_utf8_lossy(&output.stderr)),
-        Err(error) => format!("`unshare` cannot be run: {error}"),
-    };
-    assert!(env::var_os(REQUIRED).is_none(), "{REQUIRED} is set, but {why}");
-    // Not by `println!`: what a test prints that passes is not shown.
-    let _ = writeln!(std::io::stderr(), "NOT TESTED: multicast on a LAN: {why}");
-    false
+    netns::is_permitted(LAN, "multicast on a LAN")
 }
 
 fn lan_of_two(first: &str, second: &str) -> NodeProcess {
     let node = env!("CARGO_BIN_EXE_test-node");
-    let script = format!("there {node} {second} >/dev/null &\nexec {node} {first}");
-    let arguments = machine(&script);
+    let script = format!("{LAN}\nthere {node} {second} >/dev/null &\nexec {node} {first}");
+    let arguments = netns::machine(&script);
     let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
     NodeProcess::start("unshare", &arguments)
 }

@@ -20,9 +20,12 @@ mod identity;
 mod leadership;
 mod loopback;
 mod membership;
+mod memory;
 mod operations;
+mod partition;
 mod processes;
 mod quorum;
+mod semantics;
 mod tickets;
 mod when;
 

@@ -3,14 +3,20 @@
 //! `sim --runs 1000 --seed 1`: as many seeds from the first on; `--verbose` shows every one, its
 //! plan, and with `--runs 1` what the nodes log; `--twice` runs every one a second time, and says
 //! how many went the same way from beginning to end. `sim groups --runs 1000 --seed 1`: the same with
-//! one group and its clients. `sim converge [NODES ..]`: what it costs so many
-//! nodes to know each other.
+//! one group and its clients; `--fault NAME` puts a deliberate fault into the code, which is to be
+//! found (`acknowledges-early`, `reads-unchecked`, `forgets-sessions`, `forgets-grants`).
+//! `sim converge [NODES ..]`: what it costs so many nodes to know each other.
 
-use std::{collections::BTreeMap, env, process::ExitCode, time::Instant};
+use std::{
+    collections::BTreeMap,
+    env,
+    process::ExitCode,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context, Result, bail};
 use mosaik_tests::{
-    campaign::{Outcome, Plan, command, groups, run_seeds},
+    campaign::{Fault, Outcome, Plan, command, groups, run_seeds},
     converge::converge,
     trace,
 };
@@ -26,43 +32,54 @@ fn main() -> Result<ExitCode> {
     }
     let of_groups = arguments.next_if(|argument| argument == "groups").is_some();
     let (mut runs, mut seed, mut verbose, mut twice) = (100, 1, false, false);
+    let mut deliberate = None;
     while let Some(argument) = arguments.next() {
-        let mut number = || -> Result<u64> {
-            let text = arguments.next().with_context(|| format!("{argument} needs a number"))?;
+        let mut value =
+            || arguments.next().with_context(|| format!("{argument} needs something after it"));
+        let number = |text: String| -> Result<u64> {
             text.parse().with_context(|| format!("{argument} needs a number, not `{text}`"))
         };
         match argument.as_str() {
-            "--runs" => runs = number()?,
-            "--seed" => seed = number()?,
+            "--runs" => runs = number(value()?)?,
+            "--seed" => seed = number(value()?)?,
+            "--fault" if of_groups => deliberate = Some(value()?.parse()?),
             "--verbose" => verbose = true,
             "--twice" => twice = true,
             _ => bail!("unknown argument `{argument}`; see the top of tests/src/bin/sim.rs"),
         }
     }
     Ok(match (of_groups, twice) {
-        (true, true) => bail!("`--twice` is not for groups"),
-        (true, false) => campaign_of_groups(runs, seed, verbose),
-        (false, true) => repeat(runs, seed),
+        (true, true) => repeat(runs, |each| {
+            groups::run_seeds(seed, runs, deliberate, |seed, it| each(seed, (it.digest, it.done)));
+        }),
+        (true, false) => campaign_of_groups(runs, seed, deliberate, verbose),
+        (false, true) => {
+            repeat(runs, |each| run_seeds(seed, runs, |seed, it| each(seed, (it.digest, it.done))))
+        }
         (false, false) => campaign(runs, seed, verbose),
     })
 }
 
+/// What a seed gave: the digest of all messages, and the faults with their times.
+type Course = (u64, Vec<(Duration, Fault)>);
+
 /// Fails if a seed did not have the same faults twice.
-fn repeat(runs: u64, first: u64) -> ExitCode {
+fn repeat(runs: u64, campaign: impl Fn(&mut (dyn FnMut(u64, Course) + Send))) -> ExitCode {
     let [mut once, mut again] = [BTreeMap::new(), BTreeMap::new()];
-    run_seeds(first, runs, |seed, outcome| drop(once.insert(seed, outcome)));
-    run_seeds(first, runs, |seed, outcome| drop(again.insert(seed, outcome)));
+    for courses in [&mut once, &mut again] {
+        campaign(&mut |seed, course| drop(courses.insert(seed, course)));
+    }
     let mut equal = 0;
     let mut differ = Vec::new();
-    for (seed, outcome) in &once {
-        equal += usize::from(outcome.digest == again[seed].digest);
-        if outcome.done != again[seed].done {
+    for (seed, (digest, done)) in &once {
+        equal += usize::from(*digest == again[seed].0);
+        if *done != again[seed].1 {
             differ.push(*seed);
         }
     }
     println!(
-        "{runs} seeds from {first}, twice: {equal} with the same messages at the same times, {} \
-         with the same faults at the same times",
+        "{runs} seeds, twice: {equal} with the same messages at the same times, {} with the same \
+         faults at the same times",
         once.len() - differ.len()
     );
     if differ.is_empty() {
@@ -105,20 +122,28 @@ fn campaign(runs: u64, first: u64, verbose: bool) -> ExitCode {
     if failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-fn campaign_of_groups(runs: u64, first: u64, verbose: bool) -> ExitCode {
+fn campaign_of_groups(
+    runs: u64,
+    first: u64,
+    deliberate: Option<groups::DeliberateFault>,
+    verbose: bool,
+) -> ExitCode {
     trace();
     let begun = Instant::now();
     let mut total = groups::Outcome::default();
     let mut failed = Vec::new();
-    groups::run_seeds(first, runs, |seed, outcome| {
+    let mut faults = 0;
+    groups::run_seeds(first, runs, deliberate, |seed, outcome| {
         if verbose || runs == 1 {
-            println!("seed {seed}: {outcome:#?}\n{:#?}", groups::Plan::new(seed));
+            println!("seed {seed}: {outcome:#?}\n{:#?}", groups::Plan::new(seed, deliberate));
         }
         if !outcome.findings.is_empty() {
-            println!("seed {seed} failed: {}\n    {}", outcome.findings[0], groups::command(seed));
+            let command = groups::command(seed, deliberate);
+            println!("seed {seed} failed: {}\n    {command}", outcome.findings[0]);
             failed.push(seed);
         }
-        total.faults += outcome.faults;
+        faults += outcome.done.len();
+        total.holders += outcome.holders;
         total.answered += outcome.answered;
         total.refused += outcome.refused;
         total.unknown += outcome.unknown;
@@ -129,18 +154,20 @@ fn campaign_of_groups(runs: u64, first: u64, verbose: bool) -> ExitCode {
     });
     println!(
         "{runs} seeds from {first}: {} failed; {} faults, {} commands answered, {} refused, {} \
-         neither, {} strong reads, {} lost with a report, {:?} of virtual time, at most {:?} to \
+         neither, {} strong reads, {} lost with a report, {} times somebody led, {:?} of virtual time, at most {:?} to \
          heal; {:?}",
         failed.len(),
-        total.faults,
+        faults,
         total.answered,
         total.refused,
         total.unknown,
         total.read,
         total.lost,
+        total.holders,
         total.elapsed,
         total.healed,
         begun.elapsed()
     );
-    if failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    // A deliberate fault is to be found.
+    if failed.is_empty() == deliberate.is_none() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

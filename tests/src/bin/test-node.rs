@@ -10,15 +10,23 @@
 //! `test-node NETWORK group PROFILE`: a voter of a `Strict(3)` group with the times of that profile,
 //! `fast` or `default`; reads `know TICKET` lines, prints `total N` when its state has changed, and as
 //! leader `voter ID` when somebody votes from now on.
+//! `test-node NETWORK far-group PROFILE`: the same on all interfaces; also reads `add N`, gives that
+//! command until it is answered, and prints `added TOTAL`; prints `leader ID` when another leads.
+//! `test-node NETWORK fill COMMANDS`: gives a group of three members in this process so many commands,
+//! and prints, after each quarter of them, how many those were and how many bytes are resident.
 //! `test-node NETWORK announce MILLISECONDS`: gives a sign of life that often.
 
 use std::time::Duration;
 
 use mosaik::{
-    Network,
+    Bytes, Network, UniqueId,
     discovery::{Config, Event, NodeTicket},
-    futures::StreamExt,
-    groups::{ConsensusConfig, GroupEvent, GroupKey, Quorum},
+    futures::{StreamExt, future::try_join_all},
+    groups::{
+        ApplyContext, CommandError, ConsensusConfig, Group, GroupEvent, GroupKey, Quorum,
+        StateMachine, decode_state, encode_state,
+    },
+    primitives::encoding::{DecodeError, EncodeError},
 };
 use mosaik_tests::Counter;
 use tokio::{
@@ -27,7 +35,7 @@ use tokio::{
 };
 
 const USAGE: &str = "usage: test-node NETWORK \
-    produce | consume | cycles | group PROFILE | watch DIRECTORY | mdns | no-mdns | announce MILLISECONDS";
+    produce | consume | cycles | group PROFILE | far-group PROFILE | fill COMMANDS | watch DIRECTORY | mdns | no-mdns | announce MILLISECONDS";
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> anyhow::Result<()> {
@@ -38,6 +46,8 @@ async fn main() -> anyhow::Result<()> {
         [name, "consume"] => consume(lone(name).await?).await,
         [name, "cycles"] => cycles(name).await,
         [name, "group", profile] => group(lone(name).await?, profile).await,
+        [name, "far-group", profile] => group(on_lan(name, false).await?, profile).await,
+        [name, "fill", commands] => fill(name, commands.parse()?).await,
         [name, "watch", directory] => watch(local(name, directory).await?).await,
         [name, "mdns"] => watch(on_lan(name, true).await?).await,
         [name, "no-mdns"] => watch(on_lan(name, false).await?).await,
@@ -146,18 +156,29 @@ async fn group(network: Network, profile: &str) -> anyhow::Result<()> {
     let mut events = group.events();
     let mut lines = BufReader::new(tokio::io::stdin()).lines();
     let mut shown = 0;
+    let mut followed = None;
     loop {
         let total = group.read(|counter| counter.total);
         if total != shown {
             shown = total;
             println!("total {total}");
         }
+        let leader = group.leader();
+        if leader != followed
+            && let Some(leader) = leader
+        {
+            println!("leader {leader}");
+        }
+        followed = leader;
         tokio::select! {
             line = lines.next_line() => {
                 let Some(line) = line? else { return Ok(()) };
                 if let Some(ticket) = line.strip_prefix("know ") {
                     let ticket: NodeTicket = ticket.parse()?;
                     network.discovery().dial(ticket.address().clone()).await;
+                }
+                if let Some(number) = line.strip_prefix("add ") {
+                    tokio::spawn(add(group.clone(), number.parse()?));
                 }
             }
             event = events.recv() => match event {
@@ -168,4 +189,82 @@ async fn group(network: Network, profile: &str) -> anyhow::Result<()> {
             () = tokio::time::sleep(Duration::from_millis(20)) => {}
         }
     }
+}
+
+/// Executes a command until it is answered.
+async fn add(group: Group<Counter>, number: u64) {
+    let mut answer = group.execute(number).await.map(|committed| *committed);
+    loop {
+        answer = match answer {
+            Ok(total) => return println!("added {total}"),
+            Err(CommandError::Timeout(pending)) => {
+                pending.retry().await.map(|committed| committed[0])
+            }
+            Err(CommandError::Offline(_)) => {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+                group.execute(number).await.map(|committed| *committed)
+            }
+            Err(error) => return println!("failed {error}"),
+        };
+    }
+}
+
+/// Adds up, and takes as much room however long it does.
+#[derive(Clone, Default)]
+struct Sum(u64);
+
+impl StateMachine for Sum {
+    type Command = u64;
+    type Response = u64;
+    type Query = ();
+    type QueryResult = u64;
+
+    fn signature(&self) -> UniqueId {
+        "tests.sum".into()
+    }
+
+    fn apply(&mut self, by: u64, _: &ApplyContext) -> u64 {
+        self.0 += by;
+        self.0
+    }
+
+    fn query(&self, (): ()) -> u64 {
+        self.0
+    }
+
+    fn snapshot(&self) -> Result<Bytes, EncodeError> {
+        encode_state(&self.0)
+    }
+
+    fn restore(bytes: &[u8]) -> Result<Self, DecodeError> {
+        decode_state(bytes).map(Self)
+    }
+}
+
+async fn fill(name: &str, commands: u64) -> anyhow::Result<()> {
+    const MEMBERS: usize = 3;
+    const AT_ONCE: u64 = 250;
+    let mut nodes = vec![lone(name).await?];
+    while nodes.len() < MEMBERS {
+        let node = mosaik_tests::lone(name).build().await?;
+        node.discovery().sync_with(nodes[0].local().addr()).await?;
+        nodes.push(node);
+    }
+    let join = |node: &Network| {
+        let builder = node.groups().with_key(GroupKey::from_secret("tests"));
+        let builder = builder.with_state_machine(Sum::default()).snapshot_every(commands / 20);
+        builder.with_quorum(Quorum::Strict(MEMBERS)).join()
+    };
+    let groups: Vec<_> = nodes.iter().map(join).collect();
+    for quarter in 1..=4 {
+        for _ in 0..commands / 4 / AT_ONCE {
+            groups[0].when().online().await;
+            let calls = (0..AT_ONCE).map(|_| groups[0].execute(1));
+            try_join_all(calls).await?;
+        }
+        let given = quarter * (commands / 4 / AT_ONCE) * AT_ONCE;
+        anyhow::ensure!(groups[0].read(|sum| sum.0) == given, "some were lost or doubled");
+        println!("{given} {}", mosaik_tests::resident_bytes());
+    }
+    Ok(())
 }

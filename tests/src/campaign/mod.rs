@@ -3,6 +3,7 @@
 //! `cargo run --release -p mosaik-tests --bin sim -- --runs 1000` runs them by the thousand; CI
 //! runs a few of the same as a test.
 
+mod fault;
 pub mod groups;
 mod oracle;
 mod outages;
@@ -22,41 +23,51 @@ use std::{
     time::Duration,
 };
 
-use mosaik::testing::simulate;
+use mosaik::testing::{Simulation, simulate};
 
-pub use self::{plan::Plan, run::Outcome};
+pub use self::{fault::Fault, plan::Plan, run::Outcome};
 
 /// So much real time a run gets. It takes less than a second; but virtual time stands still while
 /// tasks wake each other without end.
 const LIMIT: Duration = Duration::from_secs(120);
 
-/// Runs one seed.
-#[must_use]
-pub fn run_seed(seed: u64) -> Outcome {
-    limited(seed, play, |finding| Outcome { findings: vec![finding], ..Outcome::default() })
+/// What came of one seed, in whichever campaign.
+trait Verdict: Default + Send + 'static {
+    /// What is wrong.
+    fn findings(&mut self) -> &mut Vec<String>;
 }
 
 /// Plays a seed in a thread of its own, for a bounded time.
-fn limited<T: Send + 'static>(
-    seed: u64,
-    play: fn(u64) -> T,
-    failed: impl FnOnce(String) -> T,
-) -> T {
+fn play<T: Verdict, Run>(seed: u64, run: impl FnOnce(Simulation) -> Run + Send + 'static) -> T
+where
+    Run: Future<Output = T>,
+{
     let (sender, receiver) = mpsc::channel();
-    thread::spawn(move || sender.send(play(seed)));
+    thread::spawn(move || {
+        let (outcome, panics) = panics::recorded(|| simulate(seed, run));
+        let mut outcome: T = outcome.unwrap_or_default();
+        outcome.findings().extend(panics);
+        sender.send(outcome)
+    });
     receiver.recv_timeout(LIMIT).unwrap_or_else(|_| {
         // The thread is left to itself: nothing stops one that spins.
-        failed(format!("no end after {LIMIT:?} of real time: something goes round in circles"))
+        let mut outcome = T::default();
+        let text = "of real time: something goes round in circles";
+        outcome.findings().push(format!("no end after {LIMIT:?} {text}"));
+        outcome
     })
 }
 
-fn play(seed: u64) -> Outcome {
-    let plan = Plan::new(seed);
-    let (outcome, panics) =
-        panics::recorded(|| simulate(seed, |simulation| run::run(simulation, seed, plan)));
-    let mut outcome = outcome.unwrap_or_default();
-    outcome.findings.extend(panics);
-    outcome
+impl Verdict for Outcome {
+    fn findings(&mut self) -> &mut Vec<String> {
+        &mut self.findings
+    }
+}
+
+/// Runs one seed.
+#[must_use]
+pub fn run_seed(seed: u64) -> Outcome {
+    play(seed, move |simulation| run::run(simulation, seed, Plan::new(seed)))
 }
 
 /// Runs `runs` seeds from `first` on, on all cores, and hands each outcome over when it is there.
@@ -64,7 +75,12 @@ pub fn run_seeds(first: u64, runs: u64, each: impl FnMut(u64, Outcome) + Send) {
     on_all_cores(first, runs, run_seed, each);
 }
 
-fn on_all_cores<T>(first: u64, runs: u64, run_seed: fn(u64) -> T, each: impl FnMut(u64, T) + Send) {
+fn on_all_cores<T>(
+    first: u64,
+    runs: u64,
+    run_seed: impl Fn(u64) -> T + Sync,
+    each: impl FnMut(u64, T) + Send,
+) {
     let next = AtomicU64::new(0);
     let each = Mutex::new(each);
     let threads = thread::available_parallelism().map_or(1, NonZero::get);

@@ -197,7 +197,7 @@ impl Oracle {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::campaign::plan::Fault;
+    use crate::campaign::fault::Fault;
 
     const A: Place = Place { node: 0, run: 0, stream: 0 };
     const B: Place = Place { node: 1, run: 0, stream: 0 };

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use mosaik::testing::LinkQuality;
 
-use super::plan::Fault;
+use super::fault::Fault;
 
 /// For so long a producer holds the place of a consumer whose connection broke.
 const RESUME_WINDOW: Duration = Duration::from_secs(10);

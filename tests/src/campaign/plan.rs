@@ -2,42 +2,12 @@
 
 use std::time::Duration;
 
-use mosaik::testing::LinkQuality;
 use rand::{RngExt, SeedableRng, rngs::StdRng, seq::SliceRandom};
+
+use super::fault::{Fault, pair};
 
 /// The longest a fault lasts before what it did is undone.
 const FAULT_MAX_MS: u64 = 40_000;
-/// How far a clock is set ahead or behind.
-const SKEW_MAX_MS: i64 = 10_000;
-
-/// One thing that is done to the nodes.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Fault {
-    /// Splits the nodes in two.
-    Partition(Vec<usize>, Vec<usize>),
-    Cut {
-        from: usize,
-        to: usize,
-    },
-    Mend {
-        from: usize,
-        to: usize,
-    },
-    /// Undoes all cuts.
-    Heal,
-    /// Sets one direction between two nodes.
-    Link {
-        from: usize,
-        to: usize,
-        quality: LinkQuality,
-    },
-    /// Sets all links.
-    Links(LinkQuality),
-    Crash(usize),
-    Restart(usize),
-    /// Sets a node's clock ahead by so many milliseconds, or behind.
-    Skew(usize, i64),
-}
 
 /// What one seed stands for.
 #[derive(Clone, Debug)]
@@ -117,42 +87,19 @@ fn stream(rng: &mut StdRng, nodes: usize, kind: Kind) -> Stream {
 
 /// A fault, and what undoes it.
 fn fault(rng: &mut StdRng, nodes: usize) -> (Fault, Option<Fault>) {
-    let from = rng.random_range(0..nodes);
-    let to = (from + rng.random_range(1..nodes)) % nodes;
+    let (from, to) = pair(rng, nodes);
     match rng.random_range(0..10) {
-        0 | 1 => {
-            let mut places: Vec<usize> = (0..nodes).collect();
-            places.shuffle(rng);
-            let second = places.split_off(rng.random_range(1..nodes));
-            (Fault::Partition(places, second), Some(Fault::Heal))
-        }
+        0 | 1 => (Fault::partition(rng, nodes), Some(Fault::Heal)),
         2 | 3 => (Fault::Cut { from, to }, Some(Fault::Mend { from, to })),
-        4 | 5 => {
-            let good = LinkQuality::default();
-            let undo = Fault::Link { from, to, quality: good };
-            (Fault::Link { from, to, quality: quality(rng) }, Some(undo))
-        }
-        6 => (Fault::Links(quality(rng)), Some(Fault::Links(LinkQuality::default()))),
+        4 | 5 => undone(Fault::link(rng, from, to)),
+        6 => undone(Fault::links(rng)),
         7 | 8 => (Fault::Crash(from), Some(Fault::Restart(from))),
-        _ => (Fault::Skew(from, rng.random_range(-SKEW_MAX_MS..=SKEW_MAX_MS)), None),
+        _ => (Fault::skew(rng, from), None),
     }
 }
 
-pub(super) fn quality(rng: &mut StdRng) -> LinkQuality {
-    let mut quality = LinkQuality::default();
-    if rng.random_bool(0.5) {
-        quality.latency = Some(Duration::from_millis(rng.random_range(1..300)));
-    }
-    if rng.random_bool(0.5) {
-        quality.jitter = Duration::from_millis(rng.random_range(1..50));
-    }
-    if rng.random_bool(0.5) {
-        quality.loss = rng.random_range(0.0..0.2);
-    }
-    if rng.random_bool(0.3) {
-        quality.bandwidth = Some(rng.random_range(50_000..5_000_000));
-    }
-    quality
+fn undone((fault, undo): (Fault, Fault)) -> (Fault, Option<Fault>) {
+    (fault, Some(undo))
 }
 
 #[cfg(test)]

@@ -7,13 +7,14 @@ use std::{
 
 use mosaik::{
     Network,
-    testing::{Faults, LinkQuality, Simulation},
+    testing::{Faults, Simulation},
 };
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::{
+    fault::Fault,
     oracle::Place,
-    plan::{Fault, Plan},
+    plan::Plan,
     workload::{Phase, Sent, Shared, Streams},
 };
 
@@ -105,12 +106,6 @@ impl Run {
         self.shared.oracle().outages.note(self.nodes.len(), at, &fault);
         self.done.push((at, fault.clone()));
         match fault {
-            Fault::Partition(a, b) => self.nodes.partition(&[&a, &b]),
-            Fault::Cut { from, to } => self.nodes.cut(from, to),
-            Fault::Mend { from, to } => self.nodes.mend(from, to),
-            Fault::Heal => self.nodes.heal(),
-            Fault::Link { from, to, quality } => self.nodes.set_link(from, to, quality),
-            Fault::Links(quality) => self.nodes.set_links(quality),
             Fault::Crash(node) => self.crash(node),
             Fault::Restart(node) => {
                 self.crash(node);
@@ -118,13 +113,7 @@ impl Run {
                 self.runs[node] += 1;
                 self.open(node);
             }
-            Fault::Skew(node, by_ms) => {
-                let by = Duration::from_millis(by_ms.unsigned_abs());
-                match by_ms < 0 {
-                    true => self.nodes.set_clock_behind(node, by),
-                    false => self.nodes.set_clock_ahead(node, by),
-                }
-            }
+            other => other.disturb(&self.nodes),
         }
     }
 
@@ -136,7 +125,7 @@ impl Run {
     /// Ends all faults, and looks whether all is well again. Says how long that took.
     async fn judge(&mut self) -> Duration {
         self.apply(Fault::Heal).await;
-        self.apply(Fault::Links(LinkQuality::default())).await;
+        self.apply(Fault::good_links()).await;
         for node in 0..self.nodes.len() {
             if !self.streams.contains_key(&node) {
                 self.apply(Fault::Restart(node)).await;

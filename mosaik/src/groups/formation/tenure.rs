@@ -31,6 +31,10 @@ impl Formation {
             self.ended.insert(incarnation, Ending::Dissolved);
             return Some(self.discard(incarnation, Discarded::Dissolved));
         }
+        #[cfg(any(test, feature = "faults"))]
+        if self.forgets(view) {
+            return Some(self.discard(incarnation, Discarded::NoLeader));
+        }
         let named = view.membership.contains(&self.me);
         // Who catches up reads memberships from before its own time.
         if tenure.enrolled && !named && view.membership.committed {
@@ -183,5 +187,16 @@ impl Formation {
         };
         self.raft = Some(view);
         parted
+    }
+}
+
+/// A deliberate fault.
+#[cfg(any(test, feature = "faults"))]
+impl Formation {
+    /// Whether what was granted and stored is forgotten: the leader is out of sight.
+    fn forgets(&self, view: &RaftView) -> bool {
+        let is_seen = |leader| self.peers.bonded().any(|(_, status)| status.member == leader);
+        crate::faults::is_present(crate::faults::Fault::ForgetsGrants)
+            && view.leader.is_some_and(|leader| leader != self.me && !is_seen(leader))
     }
 }

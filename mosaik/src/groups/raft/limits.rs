@@ -108,6 +108,10 @@ pub(super) fn config(timing: &Timing, limits: &Limits) -> Config {
         install_snapshot_timeout: ms(limits.snapshot_progress),
         // The log is in memory, so that a member never comes back with the id it had.
         enable_leader_restore: Some(false),
+        // It would be noticed here before anything comes of it.
+        #[cfg(any(test, feature = "faults"))]
+        allow_log_reversion: crate::faults::is_present(crate::faults::Fault::AcknowledgesEarly)
+            .then_some(true),
         ..Config::default()
     }
 }

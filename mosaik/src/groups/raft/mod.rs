@@ -9,6 +9,8 @@
 
 mod append;
 mod contact;
+#[cfg(any(test, feature = "faults"))]
+mod early;
 mod errors;
 mod following;
 #[cfg(any(test, feature = "fuzzing"))]

@@ -62,6 +62,10 @@ impl Rounds {
 }
 
 async fn ask(raft: &Raft) -> Result<ReadPoint, ReadError> {
+    #[cfg(any(test, feature = "faults"))]
+    if crate::faults::is_present(crate::faults::Fault::ReadsUnchecked) {
+        return unchecked(raft);
+    }
     match raft.get_read_log_id(ReadPolicy::ReadIndex).await {
         Ok((point, _)) => {
             let id = point.log_id();
@@ -70,6 +74,16 @@ async fn ask(raft: &Raft) -> Result<ReadPoint, ReadError> {
         Err(RaftError::APIError(error)) => Err(refused(error)),
         Err(RaftError::Fatal(_)) => Err(ReadError::Stopped),
     }
+}
+
+/// A deliberate fault: as far as this node is, whether it leads or not.
+#[cfg(any(test, feature = "faults"))]
+fn unchecked(raft: &Raft) -> Result<ReadPoint, ReadError> {
+    use openraft::async_runtime::WatchReceiver;
+
+    let applied = raft.metrics().borrow_watched().last_applied;
+    let id = applied.ok_or(ReadError::NoQuorum)?;
+    Ok(ReadPoint { term: term_of(&id), entry: id.index })
 }
 
 fn refused(error: LinearizableReadError<Types>) -> ReadError {

@@ -47,6 +47,8 @@ pub(super) struct Replication<'s, S> {
     progress: Instant,
     limit: Duration,
     timer: Option<Pin<Box<Sleep>>>,
+    #[cfg(any(test, feature = "faults"))]
+    early: super::early::Early,
 }
 
 impl<'s, S> Replication<'s, S>
@@ -70,6 +72,8 @@ where
             progress: Instant::now(),
             limit,
             timer: None,
+            #[cfg(any(test, feature = "faults"))]
+            early: super::early::Early::default(),
         }
     }
 
@@ -91,6 +95,8 @@ where
                 Poll::Ready(None) => self.input = None,
                 Poll::Ready(Some(request)) => {
                     lane.sink.as_mut().start_send(encode_append(&request))?;
+                    #[cfg(any(test, feature = "faults"))]
+                    self.early.sent(&request);
                     if self.in_flight == 0 {
                         self.progress = Instant::now();
                     }
@@ -163,11 +169,20 @@ where
         if let Err(error) = this.poll_send(cx) {
             return this.fail(error);
         }
+        #[cfg(any(test, feature = "faults"))]
+        if let Some(answer) = this.early.answer() {
+            return Poll::Ready(Some(Ok(answer)));
+        }
         if this.input.is_none() && this.in_flight == 0 {
             *this.slot = this.lane.take();
             return Poll::Ready(None);
         }
         match this.poll_answer(cx) {
+            #[cfg(any(test, feature = "faults"))]
+            Poll::Ready(Ok(answer)) if this.early.is_late(&answer) => {
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
             Poll::Ready(Ok(answer)) => {
                 if answer.is_err() {
                     // The other side ends the stream after it.

@@ -164,6 +164,13 @@ impl Frozen {
         Ok(out.freeze())
     }
 
+    /// A deliberate fault.
+    #[cfg(any(test, feature = "faults"))]
+    pub(crate) fn without_sessions(mut self) -> Self {
+        self.status.sessions = Sessions::default();
+        self
+    }
+
     /// By what members compare their states: the same for replicas that have applied the same log,
     /// if the machine is deterministic.
     pub(crate) fn digest(&self) -> Result<Digest, SnapshotError> {

@@ -1,50 +1,19 @@
 //! Whole members on the simulated network.
 
+pub(super) mod sum;
+
 use std::time::Duration;
 
-use bytes::Bytes;
 use iroh::SecretKey;
 use tokio::time::timeout;
 
+use self::sum::Sum;
 use super::*;
 use crate::{
     Network,
     clock::Clock,
-    id::UniqueId,
-    primitives::encoding::{DecodeError, EncodeError},
     transport::sim::{SimConfig, SimNet},
 };
-
-#[derive(Clone, Default)]
-struct Counter(u64);
-
-impl StateMachine for Counter {
-    type Command = u64;
-    type Response = u64;
-    type Query = ();
-    type QueryResult = u64;
-
-    fn signature(&self) -> UniqueId {
-        "counter".into()
-    }
-
-    fn apply(&mut self, by: u64, _: &ApplyContext) -> u64 {
-        self.0 += by;
-        self.0
-    }
-
-    fn query(&self, (): ()) -> u64 {
-        self.0
-    }
-
-    fn snapshot(&self) -> Result<Bytes, EncodeError> {
-        encode_state(&self.0)
-    }
-
-    fn restore(bytes: &[u8]) -> Result<Self, DecodeError> {
-        decode_state(bytes).map(Self)
-    }
-}
 
 async fn nodes(count: u8) -> Vec<Network> {
     let net = SimNet::new(u64::from(count), SimConfig::default());
@@ -61,10 +30,10 @@ async fn nodes(count: u8) -> Vec<Network> {
     nodes
 }
 
-fn join(node: &Network) -> Group<Counter> {
+fn join(node: &Network) -> Group<Sum> {
     node.groups()
         .with_key(GroupKey::from_secret("key"))
-        .with_state_machine(Counter::default())
+        .with_state_machine(Sum::default())
         .with_consensus_config(ConsensusConfig::fast())
         .join()
 }

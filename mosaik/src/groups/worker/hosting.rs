@@ -187,6 +187,10 @@ impl Replicated for Hosting {
     }
 
     fn freeze(&self) -> Box<dyn Frozen> {
+        #[cfg(any(test, feature = "faults"))]
+        if crate::faults::is_present(crate::faults::Fault::ForgetsSessions) {
+            return Box::new(Encodes(self.replica.freeze().without_sessions()));
+        }
         Box::new(Encodes(self.replica.freeze()))
     }
 

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use mosaik::groups::{CommandError, Committed, Consistency, Group, GroupEvent};
+use mosaik::groups::{CommandError, Committed, Consistency, FencingToken, Group, GroupEvent};
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 use tokio::{
     sync::{broadcast::error::RecvError, watch},
@@ -19,15 +19,20 @@ use tokio::{
 use super::{
     journal::{Extent, Journal},
     oracle::{Floor, Oracle, Place, Told},
+    plan::Plan,
+    register::Register,
 };
 
 /// How often a client asks again for a command that was not answered.
 const RETRIES: u32 = 20;
+/// How often a leader works at the register.
+const WORK: Duration = Duration::from_millis(20);
 
 /// What all clients of a run share.
 #[derive(Clone, Debug)]
 pub struct Shared {
     oracle: Arc<Mutex<Oracle>>,
+    register: Arc<Mutex<Register>>,
     /// Whether clients are to ask for anything.
     busy: watch::Sender<bool>,
     /// How many clients wait for an answer.
@@ -38,11 +43,16 @@ pub struct Shared {
 impl Shared {
     pub fn new(seed: u64, strict: bool) -> Self {
         let oracle = Arc::new(Mutex::new(Oracle::new(strict)));
-        Self { oracle, busy: watch::Sender::new(true), asking: Arc::default(), seed }
+        let register = Arc::new(Mutex::new(Register::new(strict)));
+        Self { oracle, register, busy: watch::Sender::new(true), asking: Arc::default(), seed }
     }
 
     pub fn oracle(&self) -> MutexGuard<'_, Oracle> {
         self.oracle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub fn register(&self) -> MutexGuard<'_, Register> {
+        self.register.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub fn set_busy(&self, busy: bool) {
@@ -89,7 +99,7 @@ impl Client {
         Self { group, place, shared, rng, next: first }
     }
 
-    async fn run(mut self, pause: Duration) {
+    async fn run(mut self, pause: Duration, only_reads: bool) {
         let mut busy = self.shared.busy.subscribe();
         while busy.wait_for(|busy| *busy).await.is_ok() {
             sleep(pause.mul_f64(self.rng.random())).await;
@@ -98,6 +108,7 @@ impl Client {
             }
             let _asking = Asking::new(&self.shared.asking);
             match self.rng.random_range(0..10) {
+                _ if only_reads => self.read().await,
                 0..=4 => drop(self.execute().await),
                 5 => self.execute_many().await,
                 6 => self.feed().await,
@@ -194,21 +205,28 @@ pub struct Clients {
 }
 
 impl Clients {
-    pub fn start(
-        group: Group<Journal>,
-        place: Place,
-        count: u32,
-        pause: Duration,
-        shared: &Shared,
-    ) -> Self {
+    pub fn start(group: Group<Journal>, place: Place, plan: &Plan, shared: &Shared) -> Self {
         let mut tasks = JoinSet::new();
-        for number in 1..=count {
+        for number in 1..=plan.clients + plan.readers {
             let client = Client::new(group.clone(), place, number, shared.clone());
-            tasks.spawn(client.run(pause));
+            tasks.spawn(client.run(plan.pause, number > plan.clients));
         }
         tasks.spawn(listen(group.clone(), place, shared.clone()));
+        tasks.spawn(lead(group.clone(), place, shared.clone()));
         Self { group, _tasks: tasks }
     }
+}
+
+/// Works at the register while the member leads.
+async fn lead(group: Group<Journal>, place: Place, shared: Shared) {
+    let work = async |token: FencingToken| {
+        shared.register().begins(place, token);
+        loop {
+            sleep(WORK).await;
+            shared.register().works(place, token);
+        }
+    };
+    let _ended: Option<()> = group.while_leader(work).await;
 }
 
 /// Takes in what a member tells.

@@ -7,11 +7,13 @@ use mosaik::{
 };
 use serde::{Deserialize, Serialize};
 
-/// How far a journal is: how many entries it has, and a digest of them all.
+/// How far a journal is: how many entries it has, a digest of them all, and the first, by which
+/// the journals of two incarnations differ.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Extent {
     pub length: u64,
     pub digest: u64,
+    pub origin: u64,
 }
 
 impl Extent {
@@ -19,7 +21,8 @@ impl Extent {
     #[must_use]
     pub fn with(self, entry: u64) -> Self {
         let mixed = (self.digest.rotate_left(7) ^ entry).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-        Self { length: self.length + 1, digest: mixed ^ (mixed >> 29) }
+        let origin = if self.length == 0 { entry } else { self.origin };
+        Self { length: self.length + 1, digest: mixed ^ (mixed >> 29), origin }
     }
 }
 
@@ -28,6 +31,10 @@ impl Extent {
 pub struct Journal {
     pub entries: Vec<u64>,
     pub extent: Extent,
+    /// When the last was logged, in microseconds since 1970.
+    logged_us: i64,
+    /// How often one was logged before the one before it.
+    pub backwards: u64,
 }
 
 impl StateMachine for Journal {
@@ -40,7 +47,10 @@ impl StateMachine for Journal {
         "tests.journal".into()
     }
 
-    fn apply(&mut self, entry: u64, _: &ApplyContext) -> Extent {
+    fn apply(&mut self, entry: u64, ctx: &ApplyContext) -> Extent {
+        let logged_us = ctx.timestamp().timestamp_micros();
+        self.backwards += u64::from(logged_us < self.logged_us);
+        self.logged_us = logged_us;
         self.entries.push(entry);
         self.extent = self.extent.with(entry);
         self.extent
@@ -51,11 +61,11 @@ impl StateMachine for Journal {
     }
 
     fn snapshot(&self) -> Result<Bytes, EncodeError> {
-        encode_state(&(&self.entries, self.extent))
+        encode_state(&(&self.entries, self.extent, self.logged_us, self.backwards))
     }
 
     fn restore(bytes: &[u8]) -> Result<Self, DecodeError> {
-        let (entries, extent) = decode_state(bytes)?;
-        Ok(Self { entries, extent })
+        let (entries, extent, logged_us, backwards) = decode_state(bytes)?;
+        Ok(Self { entries, extent, logged_us, backwards })
     }
 }

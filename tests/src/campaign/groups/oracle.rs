@@ -34,21 +34,22 @@ struct Call {
     told: Told,
 }
 
-/// How far the journal must be for whoever asks now.
-#[derive(Clone, Copy, Debug)]
-pub struct Floor(u64);
+/// How far the journals must be for whoever asks now, by their origins.
+#[derive(Clone, Debug)]
+pub struct Floor(BTreeMap<u64, u64>);
 
 /// Every command is applied at most once, and those that were answered are, where it was said; what
 /// was refused is not. In a strict group an answer reflects all that was answered before it was
 /// asked for, anywhere: since the journal only grows, that makes the history linearizable. In an
-/// elastic group what was answered may be missing if as much was told to be dropped.
+/// elastic group that holds within each incarnation, and what was answered in others than the last
+/// may be missing if as much was told to be dropped.
 #[derive(Debug, Default)]
 pub struct Oracle {
     strict: bool,
     calls: HashMap<u64, Call>,
     reads: Vec<Extent>,
-    /// The longest journal that anybody was told of.
-    longest: u64,
+    /// The longest journal that anybody was told of, of each origin.
+    longest: BTreeMap<u64, u64>,
     /// What each run of a node was told to be dropped.
     dropped: BTreeMap<Place, u64>,
     crashed: BTreeSet<Place>,
@@ -71,7 +72,7 @@ impl Oracle {
     /// Somebody asks for something.
     #[must_use]
     pub fn asks(&self) -> Floor {
-        Floor(self.longest)
+        Floor(self.longest.clone())
     }
 
     /// A command was given.
@@ -87,7 +88,7 @@ impl Oracle {
         match told {
             Told::Applied(extent) => {
                 self.answered += 1;
-                self.check(&format!("command {entry:x}"), floor.0 + 1, extent);
+                self.check(&format!("command {entry:x}"), &floor, 1, extent);
             }
             Told::Fed | Told::Committed => self.answered += 1,
             Told::Refused => self.refused += 1,
@@ -102,15 +103,22 @@ impl Oracle {
     pub fn reads(&mut self, floor: Floor, extent: Extent) {
         self.read += 1;
         self.reads.push(extent);
-        self.check("a read", floor.0, extent);
+        self.check("a read", &floor, 0, extent);
     }
 
-    fn check(&mut self, what: &str, least: u64, extent: Extent) {
-        if self.strict && extent.length < least {
+    fn check(&mut self, what: &str, floor: &Floor, more: u64, extent: Extent) {
+        let due = match self.strict {
+            true => floor.0.values().copied().max(),
+            // Before the first entry nobody knows which incarnation it was.
+            false => floor.0.get(&extent.origin).copied(),
+        };
+        let least = due.unwrap_or_default() + more;
+        if extent.length < least {
             let text = format!("{what} saw {} entries, and {least} were due", extent.length);
             self.found(format!("not linearizable: {text}"));
         }
-        self.longest = self.longest.max(extent.length);
+        let longest = self.longest.entry(extent.origin).or_default();
+        *longest = extent.length.max(*longest);
     }
 
     /// A member was told that so many commands of its incarnation are lost.
@@ -125,6 +133,7 @@ impl Oracle {
 
     /// This is what the group has in the end.
     pub fn judge(&mut self, entries: &[u64]) {
+        let origin = entries.first();
         let mut extents = vec![Extent::default()];
         let mut places = HashMap::new();
         for entry in entries {
@@ -152,20 +161,22 @@ impl Oracle {
                 (Told::Fed, None) if self.crashed.contains(&place) => {}
                 (Told::Applied(_) | Told::Fed | Told::Committed, None) => {
                     *missing.entry(place).or_default() += 1;
-                    if self.strict {
+                    let of_the_last =
+                        matches!(told, Told::Applied(extent) if Some(&extent.origin) == origin);
+                    if self.strict || of_the_last {
                         self.found(format!("{entry:x} was answered, {told:?}, and is lost"));
                     }
                 }
                 _ => {}
             }
         }
-        if self.strict {
-            for read in std::mem::take(&mut self.reads) {
-                if extents.get(read.length as usize) != Some(&read) {
-                    self.found(format!("a read saw {read:?}, which never was"));
-                }
+        for read in std::mem::take(&mut self.reads) {
+            let of_the_last = self.strict || Some(&read.origin) == origin;
+            if of_the_last && extents.get(read.length as usize) != Some(&read) {
+                self.found(format!("a read saw {read:?}, which never was"));
             }
-        } else {
+        }
+        if !self.strict {
             self.unreported(&missing);
         }
     }
@@ -282,6 +293,35 @@ mod tests {
         for end in [&[1][..], &[]] {
             assert!(strict(history(Told::Unknown), end).findings.is_empty());
         }
+    }
+
+    #[test]
+    fn each_incarnation_of_an_elastic_group_is_judged_by_itself() {
+        let history = |reads: &[u64]| {
+            let mut oracle = Oracle::new(false);
+            applied(&mut oracle, A, &[1]);
+            applied(&mut oracle, A, &[1, 2]);
+            applied(&mut oracle, B, &[3]);
+            oracle.reads(oracle.asks(), extent(reads));
+            oracle.merged(B, 1);
+            oracle.judge(&[1, 2]);
+            oracle
+        };
+        for fine in [&[1, 2][..], &[3]] {
+            assert!(history(fine).findings.is_empty(), "{:?}", history(fine).findings);
+        }
+        one_finding(&history(&[1]), "not linearizable");
+        one_finding(&history(&[1, 2, 9]), "never was");
+    }
+
+    #[test]
+    fn what_the_last_incarnation_has_answered_is_not_lost_with_a_report() {
+        let mut oracle = Oracle::new(false);
+        applied(&mut oracle, A, &[1]);
+        applied(&mut oracle, A, &[1, 2]);
+        oracle.merged(A, 2);
+        oracle.judge(&[1]);
+        one_finding(&oracle, "is lost");
     }
 
     #[test]

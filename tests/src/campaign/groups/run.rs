@@ -4,17 +4,18 @@ use std::{collections::BTreeMap, time::Duration};
 
 use mosaik::{
     Network,
-    groups::{ConsensusConfig, Group, GroupKey, Quorum},
-    testing::{Faults, LinkQuality, Simulation},
+    groups::{ConsensusConfig, GroupKey, Quorum},
+    testing::{Faults, Simulation},
 };
 use tokio::time::{Instant, sleep, timeout};
 
 use super::{
-    super::plan::Fault,
+    super::fault::Fault,
     clients::{Client, Clients, Shared},
     journal::Journal,
     oracle::Place,
     plan::Plan,
+    register::Register,
 };
 
 /// How long a group may take to be well again after the last fault.
@@ -31,8 +32,8 @@ const PROBE: u32 = 200;
 pub struct Outcome {
     /// What is wrong; empty is good.
     pub findings: Vec<String>,
-    /// How many faults there were, and ends of faults.
-    pub faults: usize,
+    /// What was done, and when.
+    pub done: Vec<(Duration, Fault)>,
     /// Commands that were answered.
     pub answered: u64,
     /// Commands that were certainly not applied.
@@ -43,6 +44,8 @@ pub struct Outcome {
     pub read: u64,
     /// Commands that were answered by an elastic group and are gone, with a report.
     pub lost: u64,
+    /// How often somebody began to work as the leader.
+    pub holders: u64,
     /// Virtual time.
     pub elapsed: Duration,
     /// The longest that the group took to be well after faults.
@@ -57,7 +60,8 @@ struct Run {
     members: BTreeMap<usize, Clients>,
     plan: Plan,
     shared: Shared,
-    faults: usize,
+    begun: Instant,
+    done: Vec<(Duration, Fault)>,
     /// How often it was looked whether the members serve.
     probes: u32,
 }
@@ -67,15 +71,32 @@ pub async fn run(simulation: Simulation, seed: u64, plan: Plan) -> Outcome {
     let shared = Shared::new(seed, plan.strict.is_some());
     let runs = vec![0; plan.nodes];
     let members = BTreeMap::new();
-    let mut run = Run { nodes, runs, members, plan, shared, faults: 0, probes: 0 };
+    let mut run = Run {
+        nodes,
+        runs,
+        members,
+        plan,
+        shared,
+        begun: Instant::now(),
+        done: Vec::new(),
+        probes: 0,
+    };
     let healed = run.play().await;
     let mut oracle = std::mem::take(&mut *run.shared.oracle());
     if let Some(member) = run.members.values().next() {
-        oracle.judge(&entries(&member.group));
+        let (entries, backwards) =
+            member.group.read(|journal| (journal.entries.clone(), journal.backwards));
+        oracle.judge(&entries);
+        if backwards > 0 {
+            oracle.found(format!("time went back {backwards} times in the log"));
+        }
     }
+    let register = std::mem::replace(&mut *run.shared.register(), Register::new(true));
+    oracle.findings.extend(register.findings);
     Outcome {
         findings: oracle.findings,
-        faults: run.faults,
+        holders: register.holders,
+        done: run.done,
         answered: oracle.answered,
         refused: oracle.refused,
         unknown: oracle.unknown,
@@ -87,15 +108,11 @@ pub async fn run(simulation: Simulation, seed: u64, plan: Plan) -> Outcome {
     }
 }
 
-fn entries(group: &Group<Journal>) -> Vec<u64> {
-    group.read(|journal| journal.entries.clone())
-}
-
 impl Run {
     /// Returns the longest time that the group took to be well after faults.
     async fn play(&mut self) -> Duration {
-        if let Some((one, other)) = self.plan.split.clone() {
-            self.apply(Fault::Partition(one, other)).await;
+        if let Some(split) = self.plan.split.clone() {
+            self.apply(split).await;
         }
         (0..self.nodes.len()).for_each(|node| self.open(node));
         let mut longest = Duration::ZERO;
@@ -132,20 +149,13 @@ impl Run {
             .with_consensus_config(ConsensusConfig::fast())
             .snapshot_every(self.plan.snapshot_every)
             .join();
-        let Plan { clients, pause, .. } = self.plan;
-        let clients = Clients::start(group, place, clients, pause, &self.shared);
+        let clients = Clients::start(group, place, &self.plan, &self.shared);
         self.members.insert(node, clients);
     }
 
     async fn apply(&mut self, fault: Fault) {
-        self.faults += 1;
+        self.done.push((self.begun.elapsed(), fault.clone()));
         match fault {
-            Fault::Partition(a, b) => self.nodes.partition(&[&a, &b]),
-            Fault::Cut { from, to } => self.nodes.cut(from, to),
-            Fault::Mend { from, to } => self.nodes.mend(from, to),
-            Fault::Heal => self.nodes.heal(),
-            Fault::Link { from, to, quality } => self.nodes.set_link(from, to, quality),
-            Fault::Links(quality) => self.nodes.set_links(quality),
             Fault::Crash(node) => self.crash(node),
             Fault::Restart(node) => {
                 self.crash(node);
@@ -153,8 +163,7 @@ impl Run {
                 self.runs[node] += 1;
                 self.open(node);
             }
-            // Groups do not go by it.
-            Fault::Skew(..) => {}
+            other => other.disturb(&self.nodes),
         }
     }
 
@@ -166,7 +175,7 @@ impl Run {
 
     async fn end_faults(&mut self) {
         self.apply(Fault::Heal).await;
-        self.apply(Fault::Links(LinkQuality::default())).await;
+        self.apply(Fault::good_links()).await;
         for node in 0..self.nodes.len() {
             if !self.members.contains_key(&node) {
                 self.apply(Fault::Restart(node)).await;

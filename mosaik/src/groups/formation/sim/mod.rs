@@ -4,10 +4,16 @@
 //! `MOSAIK_RUNS` and `MOSAIK_SEED` choose how many seeds are run, and the first.
 
 mod check;
+mod faults;
+mod hosts;
+mod links;
+mod members;
+mod plan;
 mod raft;
 mod world;
 
-use self::world::{Plan, World};
+use self::{plan::Plan, world::World};
+use crate::faults::Fault;
 
 /// Runs so many seeds from the given one, or what the environment says.
 fn seeds(runs: u64) -> impl Iterator<Item = u64> {
@@ -47,6 +53,21 @@ fn strict_groups_survive_restarts_of_a_minority() {
 #[test]
 fn elastic_groups_become_one() {
     campaign("elastic", 20, Plan::elastic);
+}
+
+/// Founders that forget what they have stored found a second time.
+#[test]
+fn a_forgotten_grant_is_found() {
+    const SEEDS: u64 = 20;
+    let _wrong = Fault::ForgetsGrants.begin();
+    let is_found = |seed: &u64| {
+        let mut world = World::new(Plan::strict(*seed), *seed);
+        world.run();
+        check::verdict(&world).is_err_and(|what| what.contains("strict incarnations opened"))
+    };
+    let found = (1..=SEEDS).find(is_found);
+    println!("found by seed {found:?}");
+    assert!(found.is_some(), "two strict incarnations are never alive in {SEEDS} seeds");
 }
 
 #[test]

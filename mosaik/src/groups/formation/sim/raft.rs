@@ -152,8 +152,11 @@ impl Raft {
         (self.log.last().map_or(0, |entry| entry.term), self.log.len())
     }
 
-    /// One round of a leader with one member; false if that is ahead.
-    fn append(&mut self, to: &mut Self, now: Instant, rng: &mut StdRng) {
+    /// One round of a leader with one member, whose answer may not get back.
+    fn append(&mut self, to: &mut Self, answers: bool, now: Instant, rng: &mut StdRng) {
+        if to.term > self.term && !answers {
+            return;
+        }
         if to.term > self.term {
             self.term = to.term;
             self.leading = false;
@@ -175,7 +178,9 @@ impl Raft {
         }
         let known = to.log.len().min(self.log.len());
         to.commit = to.commit.max(self.commit.min(known));
-        self.matched.insert(to.member, (known, now));
+        if answers {
+            self.matched.insert(to.member, (known, now));
+        }
     }
 
     fn advance(&mut self) {
@@ -205,10 +210,11 @@ pub(super) fn is_quorum(configs: &[BTreeSet<MemberId>], has: impl Fn(&MemberId) 
             .all(|voters| voters.iter().filter(|it| has(it)).count() > voters.len() / 2)
 }
 
-/// Lets every Raft do one step. `reaches(a, b)`: both ways, between the hosts of the two.
+/// Lets every Raft do one step. `passes(a, b)`: something gets from the host of the one to that of
+/// the other.
 pub(super) fn step(
     rafts: &mut [Option<Raft>],
-    reaches: &dyn Fn(usize, usize) -> bool,
+    passes: &dyn Fn(usize, usize) -> bool,
     now: Instant,
     rng: &mut StdRng,
 ) {
@@ -220,16 +226,16 @@ pub(super) fn step(
                 let (_, configs, learners) = raft.config();
                 let named = learners.contains(&to.member)
                     || configs.iter().any(|it| it.contains(&to.member));
-                let meets = to.incarnation == raft.incarnation && reaches(host, other);
+                let meets = to.incarnation == raft.incarnation && passes(host, other);
                 if raft.leading && named && meets && rng.random_bool(0.7) {
-                    raft.append(to, now, rng);
+                    raft.append(to, passes(other, host), now, rng);
                 }
             }
             if raft.leading {
                 raft.advance();
             }
         } else if now.duration_since(raft.heard) >= raft.patience {
-            campaign(&mut raft, host, rafts, reaches, now, rng);
+            campaign(&mut raft, host, rafts, passes, now, rng);
         }
         rafts[host] = Some(raft);
     }
@@ -239,7 +245,7 @@ fn campaign(
     raft: &mut Raft,
     host: usize,
     rafts: &mut [Option<Raft>],
-    reaches: &dyn Fn(usize, usize) -> bool,
+    passes: &dyn Fn(usize, usize) -> bool,
     now: Instant,
     rng: &mut StdRng,
 ) {
@@ -254,7 +260,8 @@ fn campaign(
     for (other, to) in rafts.iter().enumerate() {
         let Some(to) = to else { continue };
         let idle = now.duration_since(to.heard) >= Duration::from_millis(600) || to.log.is_empty();
-        let meets = to.incarnation == raft.incarnation && reaches(host, other);
+        let reaches = passes(host, other) && passes(other, host);
+        let meets = to.incarnation == raft.incarnation && reaches;
         if meets && idle && !to.leading && to.last() <= raft.last() {
             granted.insert(to.member);
             term = term.max(to.term);
