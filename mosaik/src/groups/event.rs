@@ -33,6 +33,9 @@ pub enum MembershipReason {
 
 /// What happened in a group, as one of its members sees it. See
 /// [`Group::events`](super::Group::events).
+///
+/// Who is taken in, votes and is removed is told by the member that leads, and by no other:
+/// `LearnerAdded`, `VoterAdded`, `VoterRemoved` and `MemberRemoved`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum GroupEvent {
@@ -58,20 +61,21 @@ pub enum GroupEvent {
         /// In which term.
         term: Term,
     },
-    /// Somebody receives the log from now on.
+    /// Somebody receives the log from now on. Told by the leader.
     LearnerAdded(PeerId, MembershipReason),
-    /// Somebody votes from now on.
+    /// Somebody votes from now on. Told by the leader.
     VoterAdded(PeerId, MembershipReason),
-    /// Somebody votes no more.
+    /// Somebody votes no more. Told by the leader.
     VoterRemoved(PeerId, MembershipReason),
-    /// Somebody is no member any more.
+    /// Somebody is no member any more. Told by the leader.
     MemberRemoved(PeerId, MembershipReason),
     /// Another node holds the same key but does not agree on something that all members must agree
     /// on. The two do not deal with each other.
     ConfigMismatch {
         /// The other node.
         peer: PeerId,
-        /// What they differ in.
+        /// What they differ in: `"quorum"` (with the rule for rivals), `"storage"`,
+        /// `"validators"`, `"machine version"` or `"schema"`. Of several it is the first.
         field: &'static str,
         /// What this member has.
         ours: String,
@@ -107,7 +111,8 @@ pub enum GroupEvent {
     /// This member's state machine panicked; the group is offline here until
     /// [`Group::skip`](super::Group::skip) passes the command.
     Poisoned {
-        /// The command.
+        /// The command; of those that were executed together the first, since `skip` passes all of
+        /// them.
         index: Index,
     },
     /// The command at this index was passed by.

@@ -41,8 +41,11 @@ impl<M: StateMachine> Group<M> {
     pub fn execute(
         &self,
         command: M::Command,
-    ) -> impl Future<Output = Result<Committed<M::Response>, CommandError<M>>> + Send + 'static + use<M>
-    {
+    ) -> impl Future<Output = Result<Committed<M::Response>, CommandError<M>>>
+    + Send
+    + Sync
+    + 'static
+    + use<M> {
         let made = self.shared().make_one(&command, Kind::Execute);
         let shared = self.shared().clone();
         async move {
@@ -62,6 +65,7 @@ impl<M: StateMachine> Group<M> {
         commands: I,
     ) -> impl Future<Output = Result<CommittedMany<M::Response>, CommandError<M>>>
     + Send
+    + Sync
     + 'static
     + use<M, I>
     where
@@ -88,7 +92,7 @@ impl<M: StateMachine> Group<M> {
     pub fn feed(
         &self,
         command: M::Command,
-    ) -> impl Future<Output = Result<Index, CommandError<M>>> + Send + 'static + use<M> {
+    ) -> impl Future<Output = Result<Index, CommandError<M>>> + Send + Sync + 'static + use<M> {
         let made = self.shared().make_one(&command, Kind::Feed);
         let shared = self.shared().clone();
         async move { shared.fed(made, 1, || vec![command]).await }
@@ -101,7 +105,7 @@ impl<M: StateMachine> Group<M> {
     pub fn feed_many<I>(
         &self,
         commands: I,
-    ) -> impl Future<Output = Result<IndexRange, CommandError<M>>> + Send + 'static + use<M, I>
+    ) -> impl Future<Output = Result<IndexRange, CommandError<M>>> + Send + Sync + 'static + use<M, I>
     where
         I: IntoIterator<Item = M::Command>,
     {
