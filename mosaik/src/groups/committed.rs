@@ -334,7 +334,7 @@ mod tests {
         assert_eq!((committed.len(), committed[1]), (3, "b"));
         assert_eq!((*committed.start(), *committed.end()), (Index(2), Index(4)));
         assert_eq!((committed.first(), committed.last()), (Index(2), Index(4)));
-        assert!(committed.contains(&Index(4)) && !committed.contains(&5_u64));
+        assert!(committed.contains(&Index(4)) && !committed.contains(&Index(5)));
         assert_eq!(committed.to_string(), "[2..4]");
     }
 

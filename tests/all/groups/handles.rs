@@ -15,7 +15,7 @@ use mosaik::{
 use mosaik_tests::{Counter, eventually, secs, within};
 
 use super::{all_online, builder, founded, ids, join, one_leader};
-use crate::tickets::{DOOR, For, SAFE, ticket};
+use crate::tickets::{DOOR, For, SAFE, in_secs, ticket};
 
 /// Another machine of the name that `Counter` has.
 #[derive(Clone)]
@@ -149,7 +149,7 @@ async fn who_has_left_and_joins_again_is_a_new_member_and_is_seen(nodes: [Networ
         eventually(secs(5), "the command", || again.committed() == round).await;
         eventually(secs(10), "the announcement", announced).await;
         // Neither has been left by the end of the first.
-        mosaik_tests::within(secs(20), "its end", again.leave()).await.unwrap();
+        within(secs(20), "its end", again.leave()).await.unwrap();
         drop(again);
     }
     eventually(secs(10), "the end of the announcement", || !announced()).await;
@@ -197,25 +197,26 @@ async fn what_the_members_of_a_group_must_show_can_be_asked(nodes: [Network; 3])
     let group = &groups[0];
     let signatures: Vec<_> = group.config().auth().iter().map(|it| it.signature()).collect();
     assert_eq!(signatures, [For(DOOR).signature(), For(SAFE).signature()]);
-    let give = |place: usize, class| {
-        let ticket = ticket(&nodes[place], class, Expiration::Never);
+    let give = |place: usize, class, until| {
+        let ticket = ticket(&nodes[place], class, until);
         nodes[place].discovery().add_ticket(ticket).unwrap();
     };
     for place in [0, 1] {
-        give(place, DOOR);
-        give(place, SAFE);
+        give(place, DOOR, Expiration::Never);
+        give(place, SAFE, Expiration::Never);
     }
-    give(2, DOOR);
+    // One of the third's has ended.
+    give(2, DOOR, Expiration::Never);
+    give(2, SAFE, in_secs(-1));
     let [_, both, one] = ids(&nodes)[..] else { panic!("three") };
     let may = |peer| {
         let catalog = nodes[0].discovery().catalog();
         catalog.get_signed(&peer).is_some_and(|entry| group.config().authorize_peer(entry))
     };
     eventually(secs(10), "the tickets", || may(both)).await;
-    let has_one = || {
-        nodes[0].discovery().catalog().get(&one).is_some_and(|entry| !entry.tickets().is_empty())
-    };
-    eventually(secs(10), "the other's ticket", has_one).await;
+    let here =
+        || nodes[0].discovery().catalog().get(&one).is_some_and(|entry| entry.tickets().len() == 2);
+    eventually(secs(10), "the other's tickets", here).await;
     assert!(!may(one));
 }
 
