@@ -51,7 +51,7 @@ async fn main(network: Network) {
     }
     // In good order: a leader hands on, and the others need not find out by its silence. That it
     // was not heard matters to nobody here.
-    let _ = mosaik::groups::Group::clone(&ledger).leave().await;
+    let _ = ledger.leave().await;
 }
 
 /// Does what is typed. Ends with `quit` or the input.

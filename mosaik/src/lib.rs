@@ -76,6 +76,11 @@ pub use futures;
 pub use iroh;
 pub use iroh::{SecretKey, Signature};
 
+pub use groups::{
+    Consistency,
+    Consistency::{Strong, Weak},
+    Group, GroupKey,
+};
 pub use id::{Digest, GroupId, NetworkId, PeerId, StreamId, Tag, UniqueId};
 #[cfg(feature = "main")]
 pub use mosaik_macros::main;

@@ -68,6 +68,7 @@ fn commands_and_queries() {
             pub(crate) fn clear(&mut self) {}
 
             #[expect(unused)]
+            #[must_use = "it is slow"]
             #[cfg(feature = "audit")]
             pub fn audit(
                 &self,

@@ -12,10 +12,19 @@ use crate::{
     transport::CloseReason,
 };
 
-type List = Arc<Vec<bonds::Bond>>;
+/// A bond, and what the other member's node says of itself.
+#[derive(Clone)]
+pub(crate) struct Bonded {
+    pub(crate) bond: bonds::Bond,
+    /// `None` if the node has not been heard of yet: bonds are made by an address and the key.
+    pub(crate) entry: Option<SignedPeerEntry>,
+}
+
+type List = Arc<Vec<Bonded>>;
 
 /// The members of a group that this node is connected with, now and as that changes. See
-/// [`Group::bonds`](super::Group::bonds).
+/// [`Group::bonds`](super::Group::bonds). A member whose node's entry has not arrived yet is not
+/// among them.
 pub struct Bonds<M> {
     list: watch::Receiver<List>,
     discovery: Option<Discovery>,
@@ -31,10 +40,16 @@ impl<M> Bonds<M> {
         self.list.borrow().clone()
     }
 
+    /// Those whose entries are known.
+    fn known(&self) -> impl Iterator<Item = Bond<M>> {
+        let list = self.now();
+        (0..list.len()).filter_map(move |place| self.bond(&list[place]))
+    }
+
     /// How many there are.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.now().len()
+        self.now().iter().filter(|bonded| bonded.entry.is_some()).count()
     }
 
     /// Whether there are none.
@@ -53,15 +68,13 @@ impl<M> Bonds<M> {
     #[must_use]
     pub fn get(&self, peer: &PeerId) -> Option<Bond<M>> {
         let list = self.now();
-        let place = list.binary_search_by_key(peer, bonds::Bond::peer).ok()?;
-        Some(self.bond(&list[place]))
+        let place = list.binary_search_by_key(peer, |bonded| bonded.bond.peer()).ok()?;
+        self.bond(&list[place])
     }
 
     /// All of them, in the order of the peers' ids.
     pub fn iter(&self) -> impl Iterator<Item = Bond<M>> {
-        let list = self.now();
-        let bonds: Vec<_> = list.iter().map(|bond| self.bond(bond)).collect();
-        bonds.into_iter()
+        self.known().collect::<Vec<_>>().into_iter()
     }
 
     /// Resolves when one is added or ends after this call. Waits for ever once the group has ended
@@ -74,8 +87,9 @@ impl<M> Bonds<M> {
         }
     }
 
-    fn bond(&self, bond: &bonds::Bond) -> Bond<M> {
-        Bond { bond: bond.clone(), discovery: self.discovery.clone(), of: PhantomData }
+    fn bond(&self, bonded: &Bonded) -> Option<Bond<M>> {
+        let (bond, entry) = (bonded.bond.clone(), bonded.entry.clone()?);
+        Some(Bond { bond, entry, discovery: self.discovery.clone(), of: PhantomData })
     }
 }
 
@@ -102,6 +116,7 @@ impl<M> fmt::Debug for Bonds<M> {
 /// The connection of two members, each of whom has proved that it knows the group's key.
 pub struct Bond<M> {
     bond: bonds::Bond,
+    entry: SignedPeerEntry,
     discovery: Option<Discovery>,
     of: PhantomData<fn() -> M>,
 }
@@ -119,10 +134,13 @@ impl<M> Bond<M> {
         self.bond.peer()
     }
 
-    /// What the other member's node says of itself; `None` if it is not in the catalog any more.
+    /// What the other member's node says of itself; if it is not in the catalog any more, what it
+    /// said when this bond was looked up.
     #[must_use]
-    pub fn peer(&self) -> Option<SignedPeerEntry> {
-        self.discovery.as_ref()?.catalog().get_signed(&self.peer_id()).cloned()
+    pub fn peer(&self) -> SignedPeerEntry {
+        let catalog = self.discovery.as_ref().map(Discovery::catalog);
+        let latest = catalog.and_then(|catalog| catalog.get_signed(&self.peer_id()).cloned());
+        latest.unwrap_or_else(|| self.entry.clone())
     }
 
     /// Whether it has ended.
@@ -132,21 +150,26 @@ impl<M> Bond<M> {
     }
 
     /// Resolves when it has ended, with the reason. Cancel safe.
-    pub fn terminated(&self) -> impl Future<Output = CloseReason> + Send + 'static + use<M> {
+    pub fn terminated(&self) -> impl Future<Output = CloseReason> + Send + Sync + 'static + use<M> {
         let bond = self.bond.clone();
         async move { bond.ended().await }
     }
 
-    /// Ends it. As long as both nodes are members, another one is made soon.
-    pub async fn close(self, reason: CloseReason) {
-        self.bond.close(reason);
+    /// Ends it, for a reason that the other side sees: one of ours, or what it is on the wire, an
+    /// [`ApplicationClose`](crate::iroh::endpoint::ApplicationClose). As long as both nodes are
+    /// members, another one is made soon.
+    ///
+    /// Dropping the future does not keep the bond.
+    pub async fn close(self, reason: impl Into<CloseReason>) {
+        self.bond.close(reason.into());
         self.bond.ended().await;
     }
 }
 
 impl<M> Clone for Bond<M> {
     fn clone(&self) -> Self {
-        Self { bond: self.bond.clone(), discovery: self.discovery.clone(), of: PhantomData }
+        let (bond, entry) = (self.bond.clone(), self.entry.clone());
+        Self { bond, entry, discovery: self.discovery.clone(), of: PhantomData }
     }
 }
 

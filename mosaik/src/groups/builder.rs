@@ -5,8 +5,8 @@ use std::{fmt, sync::Arc};
 use super::{
     Groups,
     config::{
-        ConsensusConfig, DEFAULT_MAX_VOTERS, DEFAULT_SNAPSHOT_EVERY, GroupConfig, OnRivals, Quorum,
-        Storage,
+        ConsensusConfig, ConsensusConfigBuilderError, DEFAULT_MAX_VOTERS, DEFAULT_SNAPSHOT_EVERY,
+        GroupConfig, OnRivals, Quorum, Storage,
     },
     group::Group,
     key::GroupKey,
@@ -65,6 +65,21 @@ pub enum JoinError {
     /// The number of voters is not one that a group can have.
     #[error("max_voters must be between 1 and 31, not {0}")]
     MaxVoters(usize),
+    /// The times of consensus make no sense together: they were not made by a builder, which checks
+    /// them.
+    #[error("the times of consensus: {0}")]
+    Consensus(#[from] ConsensusConfigBuilderError),
+    /// This node is in the group already, and has joined it with something else that all members
+    /// must agree on.
+    #[error("this node is in the group already, with another {field}: {running}, not {asked}")]
+    ConfigMismatch {
+        /// What it is, as in [`GroupEvent::ConfigMismatch`](super::GroupEvent::ConfigMismatch).
+        field: &'static str,
+        /// What the node has joined with.
+        running: String,
+        /// What it was to join with now.
+        asked: String,
+    },
     /// This node is in the group already, with a state machine of another type and the same name.
     #[error("this node is in group {0} already, with another type of state machine")]
     TypeMismatch(GroupId),
@@ -116,7 +131,7 @@ impl<'g> GroupBuilder<'g> {
 
 impl<M> GroupBuilder<'_, M> {
     /// The times of consensus. Default: [`ConsensusConfig::default`].
-    pub fn with_consensus_config(mut self, consensus: ConsensusConfig) -> Self {
+    pub const fn with_consensus_config(mut self, consensus: ConsensusConfig) -> Self {
         self.options.consensus = consensus;
         self
     }
@@ -165,10 +180,17 @@ impl<M> GroupBuilder<'_, M> {
 
 impl<M: StateMachine> GroupBuilder<'_, M> {
     /// Joins the group: returns at once, and goes on in the background, founding the group if there
-    /// is none. If this node is in the group already, the handle is another one of the same member.
+    /// is none.
+    ///
+    /// If this node is in the group already, the handle is another one of the same member. What all
+    /// members must agree on must be the same then; of the rest (the times, `max_voters`,
+    /// `snapshot_every`, the state to begin with) what counts is what the first was joined with. A
+    /// member that [has been told to leave](Group::leave) does not count: the node becomes a new one,
+    /// as soon as the old one has gone.
     ///
     /// If the group cannot be joined, the error is logged, and everything that is asked of the
-    /// handle fails with `GroupTerminated`; [`GroupBuilder::try_join`] returns the error.
+    /// handle fails with `GroupTerminated`, but for [`Group::read`], which shows the state to begin
+    /// with; [`GroupBuilder::try_join`] returns the error.
     #[must_use]
     pub fn join(self) -> Group<M> {
         let (groups, config, machine) = self.into_parts();
@@ -216,6 +238,7 @@ impl<M: StateMachine> GroupBuilder<'_, M> {
 }
 
 fn check(config: &GroupConfig) -> Result<(), JoinError> {
+    config.consensus.check()?;
     let max_voters = config.max_voters;
     if !(1..=MOST_VOTERS).contains(&max_voters) {
         return Err(JoinError::MaxVoters(max_voters));

@@ -136,32 +136,53 @@ impl<R> From<&Committed<R>> for Index {
 /// Commands that were given together, are committed together and have been applied here, with
 /// their responses in order.
 ///
-/// It dereferences to the responses, and compares with the range of its indices.
+/// It dereferences to the responses, and otherwise is as the range of its indices:
+/// [`contains`](CommittedMany::contains), unlike that of a slice, asks for an index.
 #[derive(Clone)]
 pub struct CommittedMany<R> {
-    first: Index,
+    range: IndexRange,
     /// What the state machine answered, one for each command.
     pub responses: Vec<R>,
 }
 
 impl<R> CommittedMany<R> {
     pub(crate) fn new(first: Index, responses: Vec<R>) -> Self {
-        Self { first, responses }
+        let last = first + (responses.len() as u64).saturating_sub(1);
+        Self { range: first..=last, responses }
     }
 
     /// The places of the commands in the log.
     pub fn range(&self) -> IndexRange {
-        self.first..=self.last()
+        self.range.clone()
     }
 
     /// The place of the first command.
     pub const fn first(&self) -> Index {
-        self.first
+        *self.range.start()
     }
 
     /// The place of the last command.
-    pub fn last(&self) -> Index {
-        self.first + (self.responses.len() as u64).saturating_sub(1)
+    pub const fn last(&self) -> Index {
+        *self.range.end()
+    }
+
+    /// The place of the first command, as a range has it.
+    pub const fn start(&self) -> &Index {
+        self.range.start()
+    }
+
+    /// The place of the last command, as a range has it.
+    pub const fn end(&self) -> &Index {
+        self.range.end()
+    }
+
+    /// Whether one of the commands has this place in the log.
+    pub fn contains<I>(&self, index: &I) -> bool
+    where
+        I: ?Sized + PartialOrd<Index>,
+        Index: PartialOrd<I>,
+    {
+        self.range.contains(index)
     }
 
     /// The responses by value.
@@ -180,34 +201,33 @@ impl<R> Deref for CommittedMany<R> {
 
 impl<R> PartialEq<IndexRange> for CommittedMany<R> {
     fn eq(&self, other: &IndexRange) -> bool {
-        self.range() == *other
+        self.range == *other
     }
 }
 
 impl<R> PartialEq<CommittedMany<R>> for IndexRange {
     fn eq(&self, other: &CommittedMany<R>) -> bool {
-        *self == other.range()
+        *self == other.range
     }
 }
 
 impl<R> From<CommittedMany<R>> for IndexRange {
     fn from(committed: CommittedMany<R>) -> Self {
-        committed.range()
+        committed.range
     }
 }
 
 /// `[first..last]`
 impl<R> Display for CommittedMany<R> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        write!(f, "[{}..{}]", self.first, self.last())
+        write!(f, "[{}..{}]", self.first(), self.last())
     }
 }
 
 /// The responses are left out: they need not be printable.
 impl<R> Debug for CommittedMany<R> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let range = self.range();
-        f.debug_struct("CommittedMany").field("range", &range).finish_non_exhaustive()
+        f.debug_struct("CommittedMany").field("range", &self.range).finish_non_exhaustive()
     }
 }
 
@@ -312,6 +332,9 @@ mod tests {
         assert_eq!(committed, Index(2)..=Index(4));
         assert_eq!(Index(2)..=Index(4), committed);
         assert_eq!((committed.len(), committed[1]), (3, "b"));
+        assert_eq!((*committed.start(), *committed.end()), (Index(2), Index(4)));
+        assert_eq!((committed.first(), committed.last()), (Index(2), Index(4)));
+        assert!(committed.contains(&Index(4)) && !committed.contains(&Index(5)));
         assert_eq!(committed.to_string(), "[2..4]");
     }
 

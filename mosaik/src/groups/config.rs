@@ -68,7 +68,7 @@ pub enum Consistency {
 }
 
 /// How all groups of a node behave. Made by [`Config::builder`].
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Config {
     /// How long two members may take to prove to each other that they are. Default 2 s.
@@ -97,6 +97,9 @@ pub struct ConfigBuilder(Config);
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConfigBuilderError {
+    /// A field without a default was not set. No field of this crate is such at present.
+    #[error("{0} is not set")]
+    UninitializedField(&'static str),
     /// A value is outside its range; the text says which, and what is allowed.
     #[error("{0}")]
     ValidationError(String),

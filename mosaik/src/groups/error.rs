@@ -103,9 +103,14 @@ pub enum QueryError<M: StateMachine> {
     /// No leader could confirm in time that this member is up to date.
     #[error("the group has no leader that answers")]
     Offline(M::Query),
-    /// The group has ended on this node: its last handle was dropped, or the network is gone.
+    /// The group has ended on this node: its last handle was dropped, it has left, or the network is
+    /// gone. Or it was never joined.
     #[error("the group has ended on this node")]
     GroupTerminated,
+    /// The query could not be encoded. That does not happen at present: queries are answered by the
+    /// member that is asked, and do not travel.
+    #[error("the query could not be encoded: {1}")]
+    Encoding(M::Query, EncodeError),
 }
 
 /// Queries need not be `Debug`: only the reason is shown.
@@ -114,6 +119,7 @@ impl<M: StateMachine> fmt::Debug for QueryError<M> {
         match self {
             Self::Offline(_) => f.write_str("Offline"),
             Self::GroupTerminated => f.write_str("GroupTerminated"),
+            Self::Encoding(_, error) => write!(f, "Encoding({error:?})"),
         }
     }
 }
@@ -121,8 +127,8 @@ impl<M: StateMachine> fmt::Debug for QueryError<M> {
 /// Why an operator's request to a group was not done.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
-pub enum Error {
-    /// The group has ended on this node.
+pub enum OperateError {
+    /// The group has ended on this node, or was never joined.
     #[error("the group has ended on this node")]
     GroupTerminated,
     /// Only the leader can do it, and this node is not. Ask it there.
@@ -135,3 +141,13 @@ pub enum Error {
     #[error("the group did not agree in time")]
     Timeout,
 }
+
+/// [`OperateError`] under the name that mosaik 0.4 has for a group's errors.
+///
+/// Of the variants there only `GroupTerminated` has a meaning here. `Unauthorized`,
+/// `InvalidGroupKeyProof`, `Link`, `AlreadyBonded` and `Discovery` were reasons why two members did
+/// not bond: nobody is given those as an error, since a group goes on without; a difference in what
+/// must be the same is told by [`GroupEvent::ConfigMismatch`](super::GroupEvent::ConfigMismatch),
+/// why a bond has ended by [`Bond::terminated`](super::Bond::terminated), and what keeps a node from
+/// joining by [`JoinError`](super::JoinError).
+pub type Error = OperateError;

@@ -35,6 +35,9 @@ pub enum MembershipReason {
 
 /// What happened in a group, as one of its members sees it. See
 /// [`Group::events`](super::Group::events).
+///
+/// Who is taken in, votes and is removed is told by the member that leads, and by no other:
+/// `LearnerAdded`, `VoterAdded`, `VoterRemoved` and `MemberRemoved`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum GroupEvent {
@@ -60,13 +63,13 @@ pub enum GroupEvent {
         /// In which term.
         term: Term,
     },
-    /// Somebody receives the log from now on.
+    /// Somebody receives the log from now on. Told by the leader.
     LearnerAdded(PeerId, MembershipReason),
-    /// Somebody votes from now on.
+    /// Somebody votes from now on. Told by the leader.
     VoterAdded(PeerId, MembershipReason),
-    /// Somebody votes no more.
+    /// Somebody votes no more. Told by the leader.
     VoterRemoved(PeerId, MembershipReason),
-    /// Somebody is no member any more.
+    /// Somebody is no member any more. Told by the leader.
     MemberRemoved(PeerId, MembershipReason),
     /// Somebody should vote no more, and keeps its vote only because a `Strict(n)` group would have
     /// fewer than `n` voters without it. The others do not rely on it, and the next member that has
@@ -82,7 +85,8 @@ pub enum GroupEvent {
     ConfigMismatch {
         /// The other node.
         peer: PeerId,
-        /// What they differ in.
+        /// What they differ in: `"quorum"` (with the rule for rivals), `"storage"`,
+        /// `"validators"`, `"machine version"` or `"schema"`. Of several it is the first.
         field: &'static str,
         /// What this member has.
         ours: String,
@@ -118,7 +122,8 @@ pub enum GroupEvent {
     /// This member's state machine panicked; the group is offline here until
     /// [`Group::skip`](super::Group::skip) passes the command.
     Poisoned {
-        /// The command.
+        /// The command; of those that were executed together the first, since `skip` passes all of
+        /// them.
         index: Index,
     },
     /// The command at this index was passed by.

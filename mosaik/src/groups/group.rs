@@ -4,6 +4,7 @@ mod commands;
 mod operate;
 mod queries;
 mod shared;
+mod sync;
 
 use std::{fmt, sync::Arc};
 
@@ -83,11 +84,13 @@ impl<M: StateMachine> Group<M> {
 
     /// What the group's life can be awaited by.
     #[must_use]
-    pub fn when(&self) -> When {
-        When::new(self.core().clone())
+    pub fn when(&self) -> &When {
+        self.0.shared.when()
     }
 
     /// The index of the last command that is committed and applied here; zero before the first.
+    /// Those that the state machine could not apply, because it has panicked, count as well: the
+    /// position of the state is that of a query's result.
     #[must_use]
     pub fn committed(&self) -> Index {
         self.core().applied().index()

@@ -47,7 +47,7 @@ pub use self::{
         Config, ConfigBuilder, ConfigBuilderError, ConsensusConfig, ConsensusConfigBuilder,
         ConsensusConfigBuilderError, Consistency, GroupConfig, OnRivals, Quorum, Storage,
     },
-    error::{CommandError, Error, QueryError},
+    error::{CommandError, Error, OperateError, QueryError},
     event::{GroupEvent, MembershipReason},
     group::{FencingToken, Group},
     index::{Cursor, Index, IndexRange, Term},

@@ -11,13 +11,13 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     GroupsParts,
-    bonds::{Bonds, BondsParts},
+    bonds::{Bonds, BondsParts, Mismatch},
     builder::JoinError,
     config::{Config, GroupConfig},
     group::{Core, CoreParts, Group, Handle, Shared},
     machine::{Hosted, StateMachine},
     state::Replica,
-    worker::{self, WorkerParts},
+    worker::{self, Turn, WorkerParts},
 };
 use crate::{
     clock::Clock,
@@ -31,10 +31,20 @@ use crate::{
 /// All handles of a member, of whatever type: a `Handle<M>`.
 type AnyHandle = dyn Any + Send + Sync;
 
-/// A group that this node is in, for as long as there are handles.
+/// A group that this node is in, until its member has gone.
 struct Joined {
     handle: Weak<AnyHandle>,
     core: Weak<Core>,
+    /// Cancelled when the member has gone, and nothing of it is left.
+    gone: CancellationToken,
+}
+
+impl Joined {
+    /// The handle, unless the member is about to go.
+    fn handle(&self) -> Option<(Arc<AnyHandle>, Arc<Core>)> {
+        let core = self.core.upgrade().filter(|core| !core.is_leaving())?;
+        Some((self.handle.upgrade()?, core))
+    }
 }
 
 pub(super) struct Registry {
@@ -107,27 +117,42 @@ impl Registry {
         }
         let id = config.id;
         // A handle must not be dropped while the registry is locked.
-        let existing = {
+        let (existing, core) = {
             let mut groups = self.lock();
-            groups.retain(|_, joined| joined.handle.strong_count() > 0);
-            match groups.get(&id).and_then(|joined| joined.handle.upgrade()) {
+            groups.retain(|_, joined| !joined.gone.is_cancelled());
+            match groups.get(&id).and_then(Joined::handle) {
                 Some(existing) => existing,
                 None => {
                     let announced = self.discovery.add_group(id);
                     announced.map_err(|error| JoinError::NotAnnounced(error.to_string()))?;
-                    let handle = self.begin(config, machine);
+                    let turn = Turn {
+                        earlier: groups.get(&id).map(|earlier| earlier.gone.clone()),
+                        gone: CancellationToken::new(),
+                    };
+                    let gone = turn.gone.clone();
+                    let handle = self.begin(config, machine, turn);
                     let erased: Arc<AnyHandle> = handle.clone();
                     let core = Arc::downgrade(handle.shared.core());
-                    groups.insert(id, Joined { handle: Arc::downgrade(&erased), core });
+                    groups.insert(id, Joined { handle: Arc::downgrade(&erased), core, gone });
                     return Ok(Group::new(handle));
                 }
             }
         };
-        let handle = existing.downcast::<Handle<M>>();
-        handle.map(Group::new).map_err(|_| JoinError::TypeMismatch(id))
+        let handle = existing.downcast::<Handle<M>>().map_err(|_| JoinError::TypeMismatch(id))?;
+        match worker::agreement(core.config()).differs_from(&worker::agreement(&config)) {
+            None => Ok(Group::new(handle)),
+            Some(Mismatch { field, ours: running, theirs: asked }) => {
+                Err(JoinError::ConfigMismatch { field, running, asked })
+            }
+        }
     }
 
-    fn begin<M: StateMachine>(&self, config: GroupConfig, machine: M) -> Arc<Handle<M>> {
+    fn begin<M: StateMachine>(
+        &self,
+        config: GroupConfig,
+        machine: M,
+        turn: Turn,
+    ) -> Arc<Handle<M>> {
         let leave = self.leaving.child_token();
         let (start, network_id) = (Arc::new(machine), self.network_id);
         let published = Hosted::begin(start.clone()).published();
@@ -153,6 +178,7 @@ impl Registry {
             random: self.random.clone(),
             telemetry: self.telemetry.clone(),
             leave: leave.clone(),
+            turn,
         });
         let worker = self.members.track_future(worker);
         self.tasks.spawn_uncancelled("groups.worker", worker);

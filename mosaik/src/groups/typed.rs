@@ -61,7 +61,7 @@ pub fn command<M: StateMachine, R: 'static>(
     group: &Group<M>,
     command: M::Command,
     reply: fn(M::Response) -> Option<R>,
-) -> impl Future<Output = Result<R, CommandError<M>>> + Send + 'static + use<M, R> {
+) -> impl Future<Output = Result<R, CommandError<M>>> + Send + Sync + 'static + use<M, R> {
     let committed = group.execute(command);
     async move {
         let committed = committed.await?;
@@ -75,7 +75,7 @@ pub fn query<M: StateMachine, R: 'static>(
     group: &Group<M>,
     query: M::Query,
     answer: fn(M::QueryResult) -> Option<R>,
-) -> impl Future<Output = Result<R, QueryError<M>>> + Send + 'static + use<M, R> {
+) -> impl Future<Output = Result<R, QueryError<M>>> + Send + Sync + 'static + use<M, R> {
     let found = group.query(query, Consistency::Strong);
     async move {
         let result = found.await?.into();

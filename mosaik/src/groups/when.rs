@@ -5,13 +5,16 @@ use std::{fmt, future::Future, sync::Arc};
 use tokio::sync::watch;
 
 use super::{
+    committed::CommittedMany,
     group::{Core, Seen},
     index::{Cursor, Index, IndexRange},
 };
 use crate::id::PeerId;
 
-/// What of a group's life can be awaited. Its futures wait for ever once the group has ended on this
-/// node. All are cancel safe.
+/// What of a group's life can be awaited. All futures are cancel safe.
+///
+/// Once the group has ended on this node there is no leader, and it is offline: `offline` and
+/// `is_follower` resolve then, the others wait for ever.
 #[derive(Clone)]
 pub struct When(Arc<Core>);
 
@@ -21,41 +24,44 @@ impl When {
     }
 
     /// Resolves when there is a leader, with it; at once if there is one.
-    pub fn leader_elected(&self) -> impl Future<Output = PeerId> + Send + 'static + use<> {
+    pub fn leader_elected(&self) -> impl Future<Output = PeerId> + Send + Sync + 'static + use<> {
         self.find(|seen| seen.leader)
     }
 
     /// Resolves when somebody leads who does not at the time of this call, with the new leader.
     /// Times without a leader do not count.
-    pub fn leader_changed(&self) -> impl Future<Output = PeerId> + Send + 'static + use<> {
+    pub fn leader_changed(&self) -> impl Future<Output = PeerId> + Send + Sync + 'static + use<> {
         let before = self.0.seen().borrow().leader;
         self.find(move |seen| seen.leader.filter(|leader| Some(*leader) != before))
     }
 
     /// Resolves when this peer leads; at once if it does.
-    pub fn leader_is(&self, peer: PeerId) -> impl Future<Output = ()> + Send + 'static + use<> {
+    pub fn leader_is(
+        &self,
+        peer: PeerId,
+    ) -> impl Future<Output = ()> + Send + Sync + 'static + use<> {
         self.find(move |seen| (seen.leader == Some(peer)).then_some(()))
     }
 
     /// Resolves when this node leads; at once if it does.
-    pub fn is_leader(&self) -> impl Future<Output = ()> + Send + 'static + use<> {
+    pub fn is_leader(&self) -> impl Future<Output = ()> + Send + Sync + 'static + use<> {
         self.leader_is(self.0.local())
     }
 
     /// Resolves when this node does not lead, whoever else does or nobody; at once if it is so.
-    pub fn is_follower(&self) -> impl Future<Output = ()> + Send + 'static + use<> {
+    pub fn is_follower(&self) -> impl Future<Output = ()> + Send + Sync + 'static + use<> {
         let local = self.0.local();
         self.find(move |seen| (seen.leader != Some(local)).then_some(()))
     }
 
     /// Resolves when the group takes commands from this member: it is a part of it, and knows its
     /// leader. At once if it is so.
-    pub fn online(&self) -> impl Future<Output = ()> + Send + 'static + use<> {
+    pub fn online(&self) -> impl Future<Output = ()> + Send + Sync + 'static + use<> {
         self.find(|seen| seen.online.then_some(()))
     }
 
     /// Resolves when the group takes no commands from this member; at once if it is so.
-    pub fn offline(&self) -> impl Future<Output = ()> + Send + 'static + use<> {
+    pub fn offline(&self) -> impl Future<Output = ()> + Send + Sync + 'static + use<> {
         self.find(|seen| (!seen.online).then_some(()))
     }
 
@@ -69,7 +75,7 @@ impl When {
         CursorWatcher::new(self.0.applied_watch().subscribe(), |cursor| cursor.index())
     }
 
-    fn find<T, F>(&self, find: F) -> impl Future<Output = T> + Send + 'static + use<T, F>
+    fn find<T, F>(&self, find: F) -> impl Future<Output = T> + Send + Sync + 'static + use<T, F>
     where
         F: Fn(&Seen) -> Option<T> + Send + Sync + 'static,
         T: Send + 'static,
@@ -102,24 +108,24 @@ pub struct CursorWatcher<T> {
     show: fn(Cursor) -> T,
 }
 
-impl<T: Ord + Copy + Send + 'static> CursorWatcher<T> {
+impl<T: Ord + Copy + Send + Sync + 'static> CursorWatcher<T> {
     fn new(cursor: watch::Receiver<Cursor>, show: fn(Cursor) -> T) -> Self {
         Self { cursor, show }
     }
 
     /// Resolves at the next change after this call, with the new position.
-    pub fn changed(&self) -> impl Future<Output = T> + Send + 'static + use<T> {
+    pub fn changed(&self) -> impl Future<Output = T> + Send + Sync + 'static + use<T> {
         self.next(|before, now| now != before)
     }
 
     /// Resolves when the position is beyond that at the time of this call.
-    pub fn advanced(&self) -> impl Future<Output = T> + Send + 'static + use<T> {
+    pub fn advanced(&self) -> impl Future<Output = T> + Send + Sync + 'static + use<T> {
         self.next(|before, now| now > before)
     }
 
     /// Resolves when the position is before that at the time of this call: another leader has
     /// replaced what was not committed, or the member has joined another incarnation.
-    pub fn reverted(&self) -> impl Future<Output = T> + Send + 'static + use<T> {
+    pub fn reverted(&self) -> impl Future<Output = T> + Send + Sync + 'static + use<T> {
         self.next(|before, now| now < before)
     }
 
@@ -128,13 +134,16 @@ impl<T: Ord + Copy + Send + 'static> CursorWatcher<T> {
     pub fn reaches<I: Into<Position>>(
         &self,
         index: I,
-    ) -> impl Future<Output = T> + Send + 'static + use<T, I> {
+    ) -> impl Future<Output = T> + Send + Sync + 'static + use<T, I> {
         let Position(index) = index.into();
         let (cursor, show) = (self.cursor.clone(), self.show);
         async move { show(wait(cursor, move |now| now.index() >= index).await) }
     }
 
-    fn next(&self, is_it: fn(T, T) -> bool) -> impl Future<Output = T> + Send + 'static + use<T> {
+    fn next(
+        &self,
+        is_it: fn(T, T) -> bool,
+    ) -> impl Future<Output = T> + Send + Sync + 'static + use<T> {
         let (cursor, show) = (self.cursor.clone(), self.show);
         let before = show(*cursor.borrow());
         async move { show(wait(cursor, move |now| is_it(before, show(now))).await) }
@@ -172,5 +181,17 @@ impl<I: Into<Index>> From<I> for Position {
 impl From<IndexRange> for Position {
     fn from(range: IndexRange) -> Self {
         Self(*range.end())
+    }
+}
+
+impl<R> From<CommittedMany<R>> for Position {
+    fn from(committed: CommittedMany<R>) -> Self {
+        Self(committed.last())
+    }
+}
+
+impl<R> From<&CommittedMany<R>> for Position {
+    fn from(committed: &CommittedMany<R>) -> Self {
+        Self(committed.last())
     }
 }

@@ -5,6 +5,8 @@
 
 use std::fmt;
 
+use iroh::endpoint::ApplicationClose;
+
 macro_rules! codes {
     ($($(#[$doc:meta])* $name:ident = $code:literal,)*) => {
         /// Why a connection was closed, or a stream on it refused or reset.
@@ -120,9 +122,33 @@ impl fmt::Display for CloseReason {
 
 impl std::error::Error for CloseReason {}
 
+/// As it is on the wire, beside the name as text.
+impl From<CloseReason> for ApplicationClose {
+    fn from(reason: CloseReason) -> Self {
+        Self { error_code: reason.code().into(), reason: reason.name().into() }
+    }
+}
+
+/// By the number alone.
+impl From<ApplicationClose> for CloseReason {
+    fn from(close: ApplicationClose) -> Self {
+        let code = u32::try_from(close.error_code.into_inner());
+        code.map_or(Self::UnexpectedClose, Self::from_code)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_reason_is_the_same_after_it_was_a_close_of_quic() {
+        for reason in CloseReason::ALL {
+            let close = ApplicationClose::from(*reason);
+            assert_eq!(close.reason, reason.name());
+            assert_eq!(CloseReason::from(close), *reason);
+        }
+    }
 
     #[test]
     fn every_code_is_unique_and_finds_its_reason() {

@@ -108,7 +108,7 @@ async fn members_form_a_full_mesh_of_bonds_that_both_ends_know_by_one_id(nodes: 
             let here = group.bonds().get(&b.local().id()).unwrap();
             let there = other.bonds().get(&a.local().id()).unwrap();
             assert_eq!(here.id(), there.id());
-            assert_eq!(here.peer().map(|entry| *entry.id()), Some(b.local().id()));
+            assert_eq!(*here.peer().id(), b.local().id());
         }
     }
 }

@@ -10,12 +10,15 @@ use mosaik::{
 use mosaik_tests::{Counter, eventually, secs, trace, within};
 use tokio::sync::broadcast::{self, error::RecvError};
 
+mod batches;
+mod bonds;
 mod calls;
 mod campaign;
 mod catch_up;
 mod commands;
 mod events;
 mod failures;
+mod handles;
 mod identity;
 mod leadership;
 mod loopback;

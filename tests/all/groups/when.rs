@@ -87,7 +87,7 @@ async fn positions_are_awaited_by_index_and_by_range(nodes: [Network; 3]) {
 async fn once_the_group_has_ended_they_wait_for_ever(node: Network) {
     let group = builder(&node).with_quorum(Quorum::Strict(1)).join();
     within(secs(20), "its start", group.when().online()).await;
-    let when = group.when();
+    let when = group.when().clone();
     let mut waiting = [
         when.leader_changed().map(drop).boxed(),
         when.committed().reaches(1).map(drop).boxed(),

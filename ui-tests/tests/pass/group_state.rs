@@ -365,6 +365,19 @@ async fn a_generic_state_is_joined(network: mosaik::Network) {
     assert_eq!(log.entries().await.unwrap(), [7]);
 }
 
+#[mosaik::network_test(sim)]
+async fn a_handle_is_as_its_group(network: mosaik::Network) {
+    fn shared<T: Send + Sync + 'static>(future: T) -> T {
+        future
+    }
+    let log = Log::<u8, 1>::join(&network, key());
+    assert_eq!(shared(log.push(7, 8)).await.unwrap(), Ok(1));
+    assert_eq!(shared(log.entries()).await.unwrap(), [7]);
+    assert_eq!(log.to_string(), Group::clone(&log).to_string());
+    log.leave().await.unwrap();
+    assert!(log.entries().await.is_err());
+}
+
 /// No commands, no `Default`.
 #[group_state("ui.fixed", quorum = 1)]
 #[derive(Clone)]

@@ -20,10 +20,10 @@ pub(super) fn named(attrs: &[Attribute], names: &[&str]) -> Vec<Attribute> {
     attrs.iter().filter(is_named).cloned().collect()
 }
 
-/// What is said to the compiler about the method holds for the handle's, too. What is expected need
-/// not happen there, though.
+/// What is said to the compiler about the method, and to its callers, holds for the handle's, too.
+/// What is expected need not happen there, though.
 pub(super) fn lints(attrs: &[Attribute]) -> Vec<Attribute> {
-    let mut lints = named(attrs, &["deprecated", "allow", "expect"]);
+    let mut lints = named(attrs, &["deprecated", "must_use", "allow", "expect"]);
     for attr in &mut lints {
         if let Meta::List(list) = &mut attr.meta
             && list.path.is_ident("expect")

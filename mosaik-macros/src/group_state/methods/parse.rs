@@ -1,10 +1,10 @@
 //! Reads an `impl` block. Bodies of functions stay as they were written: a half-typed one keeps its
 //! completions, and does not take the handle away.
 
-use proc_macro2::{Group, TokenStream, TokenTree};
+use proc_macro2::{Group, TokenStream};
 use quote::{ToTokens, TokenStreamExt, quote};
 use syn::{
-    Attribute, Error, Generics, ImplItem, Path, Result, Signature, Token, Type, Visibility, braced,
+    Attribute, Generics, ImplItem, Path, Result, Signature, Token, Type, Visibility, braced,
     parse::{Parse, ParseStream, discouraged::Speculative},
     token::Brace,
 };
@@ -81,10 +81,9 @@ impl Parse for Function {
         let attrs = input.call(Attribute::parse_outer)?;
         let vis = input.parse()?;
         let sig = input.parse()?;
-        match input.parse()? {
-            TokenTree::Group(body) => Ok(Self { attrs, vis, sig, body }),
-            other => Err(Error::new_spanned(other, "expected a body")),
-        }
+        // Without one it is no function of this kind: the compiler says what is missing.
+        let body = input.parse()?;
+        Ok(Self { attrs, vis, sig, body })
     }
 }
 

@@ -65,7 +65,7 @@ fn shown(text: String) -> String {
 
 impl Agreement {
     /// The first thing in which two members differ.
-    pub(super) fn differs_from(&self, theirs: &Self) -> Option<Mismatch> {
+    pub(crate) fn differs_from(&self, theirs: &Self) -> Option<Mismatch> {
         let list = |names: &[String]| format!("{names:?}");
         Mismatch::of("quorum", &self.quorum, &theirs.quorum)
             .or_else(|| Mismatch::of("storage", &self.storage, &theirs.storage))

@@ -35,14 +35,13 @@ mod wire;
 pub(crate) use self::{
     append::{AppendSink, AppendSource},
     bond::SendError,
-    handshake::Mismatch,
     served::{Gone, Served},
 };
 pub(crate) use self::{
     bond::{Bond, BondEvent, Reply},
     group::{GroupSpec, Judge},
     handle::GroupBonds,
-    handshake::Agreement,
+    handshake::{Agreement, Mismatch},
     registry::{Bonds, BondsParts},
     traffic::Traffic,
 };

@@ -4,6 +4,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+/// The longest of the times that are no part of an election: a year.
+const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
 /// The times of a group's consensus.
 ///
 /// The members of a group need not have the same. `heartbeat_interval`, `election_timeout` and
@@ -114,7 +117,8 @@ impl ConsensusConfig {
         self.election_timeout.saturating_add(self.election_timeout_jitter)
     }
 
-    fn check(&self) -> Result<(), ConsensusConfigBuilderError> {
+    /// Whether the times make sense together; one that was not built was never asked.
+    pub(crate) fn check(&self) -> Result<(), ConsensusConfigBuilderError> {
         let refuse = |text: &str| Err(ConsensusConfigBuilderError::ValidationError(text.into()));
         if self.heartbeat_interval < Duration::from_millis(10) {
             return refuse("heartbeat_interval must be at least 10 ms");
@@ -131,6 +135,16 @@ impl ConsensusConfig {
         if self.forward_timeout.is_zero() || self.query_timeout.is_zero() {
             return refuse("forward_timeout and query_timeout must be more than zero");
         }
+        let spans = [
+            self.bootstrap_delay,
+            self.forward_timeout,
+            self.query_timeout,
+            self.stabilization,
+            self.evict_after,
+        ];
+        if spans.into_iter().any(|span| span > LONGEST) {
+            return refuse("a span must be at most a year");
+        }
         Ok(())
     }
 }
@@ -144,6 +158,9 @@ pub struct ConsensusConfigBuilder(ConsensusConfig);
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConsensusConfigBuilderError {
+    /// A field without a default was not set. No field of this crate is such at present.
+    #[error("{0} is not set")]
+    UninitializedField(&'static str),
     /// A value is outside its range; the text says which, and what is allowed.
     #[error("{0}")]
     ValidationError(String),
@@ -213,8 +230,14 @@ impl ConsensusConfigBuilder {
     /// Checks that the times make sense together.
     ///
     /// # Errors
-    /// [`ConsensusConfigBuilderError::ValidationError`] says which do not: the heartbeat interval
-    /// is at least 10 ms and shorter than the election time-out.
+    /// [`ConsensusConfigBuilderError::ValidationError`] says which do not:
+    /// - `heartbeat_interval` is at least 10 ms, and shorter than `election_timeout`;
+    /// - `election_timeout_jitter` is at least 1 ms, and at most an hour together with
+    ///   `election_timeout`;
+    /// - `forward_timeout` and `query_timeout` are more than zero;
+    /// - none of the others is longer than a year.
+    ///
+    /// A configuration that was not made by a builder is checked when a group is joined with it.
     pub fn build(self) -> Result<ConsensusConfig, ConsensusConfigBuilderError> {
         self.0.check().map(|()| self.0)
     }
@@ -237,5 +260,13 @@ mod tests {
         let builder = ConsensusConfig::builder().with_election_timeout(Duration::from_millis(200));
         let error = builder.build().unwrap_err().to_string();
         assert_eq!(error, "election_timeout must be longer than heartbeat_interval");
+    }
+
+    #[test]
+    fn no_span_is_too_long_to_be_counted_with() {
+        let builder = ConsensusConfig::builder().with_stabilization(Duration::MAX);
+        let error = builder.build().unwrap_err().to_string();
+        assert_eq!(error, "a span must be at most a year");
+        assert!(ConsensusConfig::builder().with_evict_after(LONGEST).build().is_ok());
     }
 }

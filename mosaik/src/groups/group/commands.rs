@@ -42,8 +42,11 @@ impl<M: StateMachine> Group<M> {
     pub fn execute(
         &self,
         command: M::Command,
-    ) -> impl Future<Output = Result<Committed<M::Response>, CommandError<M>>> + Send + 'static + use<M>
-    {
+    ) -> impl Future<Output = Result<Committed<M::Response>, CommandError<M>>>
+    + Send
+    + Sync
+    + 'static
+    + use<M> {
         let made = self.shared().make_one(&command, Kind::Execute);
         let shared = self.shared().clone();
         async move {
@@ -63,6 +66,7 @@ impl<M: StateMachine> Group<M> {
         commands: I,
     ) -> impl Future<Output = Result<CommittedMany<M::Response>, CommandError<M>>>
     + Send
+    + Sync
     + 'static
     + use<M, I>
     where
@@ -89,7 +93,7 @@ impl<M: StateMachine> Group<M> {
     pub fn feed(
         &self,
         command: M::Command,
-    ) -> impl Future<Output = Result<Index, CommandError<M>>> + Send + 'static + use<M> {
+    ) -> impl Future<Output = Result<Index, CommandError<M>>> + Send + Sync + 'static + use<M> {
         let made = self.shared().make_one(&command, Kind::Feed);
         let shared = self.shared().clone();
         async move { shared.fed(made, 1, || vec![command]).await }
@@ -102,7 +106,7 @@ impl<M: StateMachine> Group<M> {
     pub fn feed_many<I>(
         &self,
         commands: I,
-    ) -> impl Future<Output = Result<IndexRange, CommandError<M>>> + Send + 'static + use<M, I>
+    ) -> impl Future<Output = Result<IndexRange, CommandError<M>>> + Send + Sync + 'static + use<M, I>
     where
         I: IntoIterator<Item = M::Command>,
     {

@@ -11,9 +11,12 @@ impl<M: StateMachine> Group<M> {
     /// that was elected a moment ago first waits for answers of the others, at most for a lease
     /// (`election_timeout` and its jitter).
     ///
+    /// Dropping the future does not take back what was asked.
+    ///
     /// # Errors
     /// [`Error::NotLeader`] if this node does not lead, [`Error::Unsuitable`] if no other voter has
-    /// answered lately, [`Error::Timeout`] if nobody took over, or members are just being changed.
+    /// answered lately, [`Error::Timeout`] if nobody took over, or members are just being changed,
+    /// [`Error::GroupTerminated`] if the group has ended on this node.
     pub async fn step_down(&self) -> Result<(), Error> {
         self.core().operate(Operation::StepDown).await
     }
@@ -21,10 +24,12 @@ impl<M: StateMachine> Group<M> {
     /// Hands leadership to this voter, and returns when it leads. A leader that was elected a moment
     /// ago first waits for the voter's answer, at most for a lease.
     ///
+    /// Dropping the future does not take back what was asked.
+    ///
     /// # Errors
     /// [`Error::NotLeader`] if this node does not lead, [`Error::Unsuitable`] if the peer is no
     /// voter or has not answered lately, [`Error::Timeout`] if it did not take over, or members are
-    /// just being changed.
+    /// just being changed, [`Error::GroupTerminated`] if the group has ended on this node.
     pub async fn transfer_to(&self, peer: PeerId) -> Result<(), Error> {
         self.core().operate(Operation::TransferTo(peer)).await
     }
@@ -39,14 +44,14 @@ impl<M: StateMachine> Group<M> {
     /// offline, and the others have one voter less to lose; if they lose their leader, they ask it
     /// again.
     ///
-    /// Whoever leads next goes on with it. Dropped early, or with [`Error::Timeout`], it may be done
-    /// yet.
+    /// Whoever leads next goes on with it. Dropping the future does not take back what was asked, and
+    /// after [`Error::Timeout`] it may be done yet.
     ///
     /// # Errors
     /// [`Error::NotLeader`] if this node does not lead, [`Error::Unsuitable`] if the peer is no
     /// member, or if the rest would be no quorum for as long as `forward_timeout`: it is taken out
     /// as soon as the rest is one. [`Error::Timeout`] if the group has not agreed on it within
-    /// `forward_timeout`.
+    /// `forward_timeout`, [`Error::GroupTerminated`] if the group has ended on this node.
     pub async fn evict(&self, peer: PeerId) -> Result<(), Error> {
         self.core().operate(Operation::Evict(peer)).await
     }
@@ -55,19 +60,27 @@ impl<M: StateMachine> Group<M> {
     /// [`GroupEvent::Poisoned`](crate::groups::GroupEvent::Poisoned) names it. The caller gets
     /// [`CommandError::Skipped`](crate::groups::CommandError::Skipped).
     ///
+    /// Dropping the future does not take back what was asked.
+    ///
     /// # Errors
     /// [`Error::NotLeader`] if this node does not lead, [`Error::Timeout`] if the group did not
-    /// agree in time.
+    /// agree in time, [`Error::GroupTerminated`] if the group has ended on this node.
     pub async fn skip(&self, index: Index) -> Result<(), Error> {
         self.core().operate(Operation::Skip(index)).await
     }
 
     /// Leaves the group: hands leadership on, and tells the leader that this member does not come
-    /// back. The handle is of no use after that; other handles end as well.
+    /// back. All handles of the member are of no use after that: a new one is got by joining again,
+    /// as a new member.
+    ///
+    /// Dropping the future does not keep the node in the group, unless it is dropped at once, while
+    /// 16 operations are waiting.
     ///
     /// # Errors
-    /// [`Error::Timeout`] if nobody has heard it in time; the node has left all the same.
-    pub async fn leave(self) -> Result<(), Error> {
+    /// [`Error::Timeout`] if there are other members, none of whom has heard it in time, so that
+    /// they find out by silence; the node has left all the same. [`Error::GroupTerminated`] if the
+    /// group had ended on this node before.
+    pub async fn leave(&self) -> Result<(), Error> {
         self.core().operate(Operation::Leave).await
     }
 
@@ -80,6 +93,8 @@ impl<M: StateMachine> Group<M> {
     /// A leader that is cut off notices it only after a lease (`election_timeout` and its jitter),
     /// and what it has sent may arrive later still. Hand the token to the outside systems
     /// that the work touches: they refuse one that is smaller than the largest that they have seen.
+    ///
+    /// Dropping the future drops that of `work`.
     pub async fn while_leader<F, Fut>(&self, mut work: F) -> Option<Fut::Output>
     where
         F: FnMut(FencingToken) -> Fut,

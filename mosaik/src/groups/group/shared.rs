@@ -4,7 +4,7 @@ use std::{
     fmt,
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
 
@@ -14,6 +14,7 @@ use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use crate::{
     discovery::Discovery,
     groups::{
+        bonded::Bonded,
         bonds::Bond,
         calls::Queue,
         config::GroupConfig,
@@ -25,6 +26,7 @@ use crate::{
         meter::Counts,
         raft::Node,
         state::SessionId,
+        when::When,
     },
     id::PeerId,
     tasks::Tasks,
@@ -72,7 +74,7 @@ pub(crate) struct Core {
     local: PeerId,
     discovery: Discovery,
     /// In the order of the peers.
-    bonds: watch::Sender<Arc<Vec<Bond>>>,
+    bonds: watch::Sender<Arc<Vec<Bonded>>>,
     queue: Arc<Queue>,
     /// The session in which this node's calls go; the incarnation may not know it yet.
     session: AtomicU64,
@@ -84,6 +86,8 @@ pub(crate) struct Core {
     events: broadcast::Sender<GroupEvent>,
     counts: Counts,
     operations: mpsc::Sender<Asked>,
+    /// The member has been told to leave.
+    leaving: AtomicBool,
     tasks: Tasks,
 }
 
@@ -105,6 +109,7 @@ impl Core {
             events: broadcast::Sender::new(EVENTS),
             counts: Counts::default(),
             operations,
+            leaving: AtomicBool::new(false),
             tasks,
         };
         (core, asked)
@@ -122,13 +127,26 @@ impl Core {
         &self.discovery
     }
 
-    pub(crate) fn bonds(&self) -> &watch::Sender<Arc<Vec<Bond>>> {
+    pub(crate) fn bonds(&self) -> &watch::Sender<Arc<Vec<Bonded>>> {
         &self.bonds
+    }
+
+    /// Says who is bonded now. Entries are kept for as long as there is the bond.
+    pub(crate) fn set_bonds(&self, bonds: Vec<Bond>) {
+        let catalog = self.discovery.catalog();
+        let before = self.bonds.borrow().clone();
+        let kept = |bond: &Bond| before.iter().find(|it| it.bond.id() == bond.id())?.entry.clone();
+        let bonded = |bond: Bond| {
+            let entry = catalog.get_signed(&bond.peer()).cloned();
+            Bonded { entry: entry.or_else(|| kept(&bond)), bond }
+        };
+        self.bonds.send_replace(Arc::new(bonds.into_iter().map(bonded).collect()));
     }
 
     /// The bond with a member, if there is one.
     pub(crate) fn bond_with(&self, member: &MemberId) -> Option<Bond> {
-        self.bonds.borrow().iter().find(|bond| bond.member() == *member).cloned()
+        let bonds = self.bonds.borrow();
+        bonds.iter().map(|it| &it.bond).find(|bond| bond.member() == *member).cloned()
     }
 
     /// The peer that a member is. Those that are known here need not be checked again, which takes
@@ -138,7 +156,7 @@ impl Core {
             return Some(self.local);
         }
         let bonds = self.bonds.borrow();
-        let known = bonds.iter().map(Bond::peer).find(|peer| member.is_of(peer));
+        let known = bonds.iter().map(|it| it.bond.peer()).find(|peer| member.is_of(peer));
         drop(bonds);
         known.or_else(|| member.peer())
     }
@@ -157,6 +175,15 @@ impl Core {
 
     pub(crate) fn tasks(&self) -> &Tasks {
         &self.tasks
+    }
+
+    pub(crate) fn set_leaving(&self) {
+        self.leaving.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the member is about to go, or has gone: who wants to be in the group needs another.
+    pub(crate) fn is_leaving(&self) -> bool {
+        self.leaving.load(Ordering::Relaxed) || self.tasks.token().is_cancelled()
     }
 
     /// The Raft node of the incarnation that this member is in.
@@ -226,11 +253,13 @@ impl fmt::Debug for Core {
 pub(crate) struct Shared<M> {
     core: Arc<Core>,
     published: Published<M>,
+    when: When,
 }
 
 impl<M: StateMachine> Shared<M> {
     pub(crate) fn new(core: Arc<Core>, published: Published<M>) -> Self {
-        Self { core, published }
+        let when = When::new(core.clone());
+        Self { core, published, when }
     }
 
     pub(crate) fn core(&self) -> &Arc<Core> {
@@ -239,5 +268,9 @@ impl<M: StateMachine> Shared<M> {
 
     pub(crate) fn published(&self) -> &Published<M> {
         &self.published
+    }
+
+    pub(crate) fn when(&self) -> &When {
+        &self.when
     }
 }

@@ -80,7 +80,8 @@ impl ApplyContext {
         self.index
     }
 
-    /// The position before this command.
+    /// The position of the command *before* this one, which is committed as well: the next one's is
+    /// this command's, also within an [`execute_many`](crate::groups::Group::execute_many).
     pub const fn committed(&self) -> Cursor {
         self.before
     }

@@ -123,10 +123,11 @@ pub trait StateMachine: Sized + Clone + Send + Sync + 'static {
     ///
     /// `ctx` is that of the first command; [`ApplyContext::advance`] makes it that of the next.
     /// Default: [`apply`](StateMachine::apply) for each. There must be as many responses as
-    /// commands.
+    /// commands: otherwise the caller gets
+    /// [`CommandError::Undecodable`](super::CommandError::Undecodable).
     fn apply_batch(
         &mut self,
-        commands: Vec<Self::Command>,
+        commands: impl IntoIterator<Item = Self::Command>,
         ctx: &ApplyContext,
     ) -> Vec<Self::Response> {
         let mut ctx = ctx.clone();
@@ -142,15 +143,22 @@ pub trait StateMachine: Sized + Clone + Send + Sync + 'static {
     fn query(&self, query: Self::Query) -> Self::QueryResult;
 
     /// Encodes the state, on a thread of its own. For serde types: [`encode_state`].
+    ///
+    /// If that fails, or panics, there is no snapshot, and another one is tried after as many commands
+    /// again. Until one is made the log is not shortened.
     fn snapshot(&self) -> Result<Bytes, EncodeError>;
 
     /// Decodes a state. The bytes are those of another member's
     /// [`snapshot`](StateMachine::snapshot), checked for damage; they may be of another version.
     /// For serde types: [`decode_state`].
+    ///
+    /// If that fails, or panics, this member drops what it has and begins anew, as a new member that
+    /// asks for a snapshot again.
     fn restore(bytes: &[u8]) -> Result<Self, DecodeError>;
 
     /// A digest of the state, by which members now and then see that they have the same one. Equal
-    /// states must have equal digests.
+    /// states must have equal digests. If that fails, or panics, this member is not compared that
+    /// time.
     ///
     /// Default: that of the [`snapshot`](StateMachine::snapshot), which does not do for states in
     /// which there is a `HashMap` or `HashSet`: their order differs. For serde types:

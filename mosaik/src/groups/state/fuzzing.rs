@@ -55,7 +55,11 @@ impl StateMachine for Journal {
         }
     }
 
-    fn apply_batch(&mut self, commands: Vec<Line>, ctx: &ApplyContext) -> Vec<u64> {
+    fn apply_batch(
+        &mut self,
+        commands: impl IntoIterator<Item = Line>,
+        ctx: &ApplyContext,
+    ) -> Vec<u64> {
         self.batches += 1;
         let mut ctx = ctx.clone();
         let mut responses = Vec::new();

@@ -29,7 +29,8 @@ pub(crate) fn decoders() -> Vec<Decoder> {
     let questions = Decoder::new("groups/question", |bytes| decode::<Question>(bytes).is_some())
         .sample(encode(&Question::Append { incarnation, run }))
         .sample(encode(&Question::Open { incarnation, session: SessionId(7) }))
-        .sample(encode(&Question::Read { incarnation }));
+        .sample(encode(&Question::Read { incarnation }))
+        .sample(encode(&Question::Heard));
     let point = ReadPoint { term: Term(7), entry: 7 };
     let answers = Decoder::new("groups/answer", |bytes| decode::<Answer>(bytes).is_some())
         .sample(encode(&Answer::Appended { first: Index(7) }))

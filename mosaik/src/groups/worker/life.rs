@@ -1,7 +1,5 @@
 //! What a member hears over its bonds, and how it takes its leave.
 
-use std::sync::Arc;
-
 use bytes::Bytes;
 use tokio::time::timeout;
 
@@ -81,8 +79,8 @@ impl Worker {
         }
     }
 
-    fn publish_bonds(&self) {
-        self.core.bonds().send_replace(Arc::new(self.bonds.bonds()));
+    pub(super) fn publish_bonds(&self) {
+        self.core.set_bonds(self.bonds.bonds());
     }
 
     async fn heard_word(&mut self, from: MemberId, word: Word) {
@@ -160,20 +158,28 @@ impl Worker {
     }
 
     /// Leaves in good order: hands leadership on, and says that this member does not come back.
-    pub(super) async fn farewell(&mut self) {
-        let Some(running) = &self.running else { return };
+    /// `false` if there are others, and the one who is to take it out has not heard it.
+    pub(super) async fn farewell(&mut self) -> bool {
+        let Some(running) = &self.running else { return true };
         let node = running.node.clone();
         let leaving = Word::Leaving { incarnation: node.incarnation() };
         let handed_on = timeout(FAREWELL, self.hand_on(&node)).await.is_ok();
         tracing::debug!(group = %self.core.config().group_id(), handed_on, "leaving a group");
-        let leader = node.view().borrow().leader;
+        let (leader, others) = {
+            let view = node.view();
+            let view = view.borrow();
+            let members = view.members.voters.iter().chain(&view.members.learners);
+            (view.leader, members.filter(|member| **member != node.me()).count())
+        };
         let bond = leader.and_then(|leader| self.bonds.member(&leader));
+        let mut heard = others == 0;
         if let Some(bond) = bond {
             // A leader that does not hear it sees by itself that this member is silent.
-            drop(timeout(FAREWELL, bond.deliver(encode(&leaving), FAREWELL)).await);
+            heard |= timeout(FAREWELL, tell_leaving(&bond, &leaving)).await.unwrap_or(false);
             drop(timeout(FAREWELL, released(&node)).await);
         }
         node.shutdown().await;
+        heard
     }
 
     /// If this node leads, hands leadership to another, and waits until that leads.
@@ -184,6 +190,13 @@ impl Worker {
         let Some(to) = self.members.successor(node, &node.me()) else { return };
         drop(node.transfer_to(to).await);
     }
+}
+
+/// Says that this member goes, and waits until that has been heard: what is asked after it is
+/// answered after it, whatever the answer is.
+async fn tell_leaving(bond: &Bond, leaving: &Word) -> bool {
+    bond.deliver(encode(leaving), FAREWELL).await.is_ok()
+        && bond.ask(encode(&Question::Heard), FAREWELL).await.is_ok()
 }
 
 /// Waits until this member is not needed any more. Of two voters the other one cannot do anything

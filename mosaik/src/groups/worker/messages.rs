@@ -39,6 +39,8 @@ pub(super) enum Question {
     Open { incarnation: IncarnationId, session: SessionId },
     /// How far must a state be that is read now?
     Read { incarnation: IncarnationId },
+    /// Has what was said before been heard? Any answer says so.
+    Heard,
 }
 
 /// The leader's answer.

@@ -28,6 +28,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 pub(crate) use self::reads::catch_up;
+pub(crate) use self::spec::agreement;
 use self::{
     checkpoints::Digests,
     hosting::{Callers, Flags},
@@ -86,6 +87,16 @@ pub(crate) struct WorkerParts {
     pub(crate) telemetry: Meters,
     /// Cancelled when the member is to leave in good order.
     pub(crate) leave: CancellationToken,
+    pub(crate) turn: Turn,
+}
+
+/// The place among the members that this node has been in one group: one begins when the one before
+/// it has gone.
+pub(crate) struct Turn {
+    /// Cancelled when the member before has gone.
+    pub(crate) earlier: Option<CancellationToken>,
+    /// To be cancelled when this one has.
+    pub(crate) gone: CancellationToken,
 }
 
 /// The Raft node of the incarnation that this member is in, and what it tells.
@@ -150,12 +161,15 @@ struct Inputs {
 /// Runs a member until it leaves or its node ends.
 pub(crate) async fn run(parts: WorkerParts) {
     let core = parts.core.clone();
+    // The last thing that is done, also after a panic.
+    let _gone = parts.turn.gone.clone().drop_guard();
     let ended = core.tasks().token().clone();
     ended.run_until_cancelled(serve(parts)).await;
     core.set_node(None);
     core.queue().end();
     core.seen().send_replace(super::group::Seen::default());
-    // Removing never makes an entry too large.
+    // Removing never makes an entry too large. If the node has joined again meanwhile, that member
+    // begins after this, and announces the group itself.
     let _ = core.discovery().remove_group(*core.config().group_id());
     core.tasks().cancel();
 }
@@ -163,6 +177,10 @@ pub(crate) async fn run(parts: WorkerParts) {
 async fn serve(parts: WorkerParts) {
     let WorkerParts { core, make_replica, asked, bonds, discovery, clock, random, .. } = parts;
     let (telemetry, leave) = (parts.telemetry, parts.leave);
+    if let Some(earlier) = parts.turn.earlier {
+        earlier.cancelled().await;
+        announce(&core);
+    }
     let me = MemberId::new(&core.local(), u64::from_le_bytes(random.bytes()));
     let mut formation = Formation::new(
         spec::formation(core.config(), &clock),
@@ -176,7 +194,7 @@ async fn serve(parts: WorkerParts) {
         let spec = spec::bonds(&core, &discovery, me.session(), status.clone());
         match bonds.join(spec) {
             Ok(joined) => break joined,
-            // An earlier member of this node is still taking its leave.
+            // An earlier member of this node has panicked, and its tasks are not at their end yet.
             Err(_) => sleep(AGAIN).await,
         }
     };
@@ -219,6 +237,14 @@ async fn serve(parts: WorkerParts) {
     drop(meter);
 }
 
+/// Says again that this node is in the group, after an earlier member has taken that back.
+fn announce(core: &Core) {
+    let group = *core.config().group_id();
+    if let Err(error) = core.discovery().add_group(group) {
+        tracing::error!(%group, %error, "a group cannot be announced: nobody will find this node");
+    }
+}
+
 impl Worker {
     async fn run(&mut self, mut inputs: Inputs) {
         let leave = inputs.leave.clone();
@@ -228,7 +254,11 @@ impl Worker {
             tokio::select! {
                 // In this order: what is said over bonds comes as the peers said it.
                 biased;
-                () = leave.cancelled() => return self.farewell().await,
+                () = leave.cancelled() => {
+                    // Nobody is there to be told that nobody has heard it.
+                    self.farewell().await;
+                    return;
+                }
                 Some(event) = inputs.events.recv() => self.heard(event).await,
                 Some(deltas) = inputs.peers.next() => self.seek(deltas).await,
                 Some(asked) = inputs.asked.recv() => self.operate(asked).await,
@@ -318,6 +348,10 @@ impl Worker {
             }
         }
         self.bonds.seek(&self.candidates);
+        if self.core.bonds().borrow().iter().any(|bonded| bonded.entry.is_none()) {
+            // It may be here now.
+            self.publish_bonds();
+        }
         self.tell(Input::Candidates(self.candidates.clone())).await;
     }
 }

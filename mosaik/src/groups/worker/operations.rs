@@ -21,10 +21,11 @@ use crate::groups::{
 impl Worker {
     pub(super) async fn operate(&mut self, (operation, done): Asked) {
         if let Operation::Leave = operation {
-            self.farewell().await;
+            self.core.set_leaving();
+            let heard = self.farewell().await;
             self.left = true;
             // Whoever asked may not wait any more.
-            let _ = done.send(Ok(()));
+            let _ = done.send(heard.then_some(()).ok_or(Error::Timeout));
             return;
         }
         let Some(node) = self.leading() else {

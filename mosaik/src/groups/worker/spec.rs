@@ -102,7 +102,8 @@ pub(super) fn bonds(
     }
 }
 
-fn agreement(config: &GroupConfig) -> Agreement {
+/// What all members must agree on.
+pub(crate) fn agreement(config: &GroupConfig) -> Agreement {
     Agreement {
         quorum: match config.quorum() {
             Quorum::Strict(founders) => format!("strict {founders}"),

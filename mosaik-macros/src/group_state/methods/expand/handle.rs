@@ -89,7 +89,7 @@ fn method(model: &Model, names: &Names, method: &Method) -> TokenStream {
             #(#parameters,)*
         ) -> impl #private::core::future::Future<
             Output = #private::core::result::Result<#output, #private::groups::#error<#state>>,
-        > + #private::core::marker::Send + 'static {
+        > + #private::core::marker::Send + #private::core::marker::Sync + 'static {
             #private::groups::#call(
                 &self.0,
                 #question::#variant { #(#fields,)* },
@@ -149,6 +149,16 @@ fn impls(model: &Model, names: &Names) -> TokenStream {
                 f: &mut #private::core::fmt::Formatter<'_>,
             ) -> #private::core::fmt::Result {
                 #private::core::fmt::Debug::fmt(&self.0, f)
+            }
+        }
+
+        #[automatically_derived]
+        impl<__M: #private::groups::StateMachine> #private::core::fmt::Display for #handle<__M> {
+            fn fmt(
+                &self,
+                f: &mut #private::core::fmt::Formatter<'_>,
+            ) -> #private::core::fmt::Result {
+                #private::core::fmt::Display::fmt(&self.0, f)
             }
         }
     }
