@@ -121,6 +121,7 @@ impl Formation {
             yielded_to: view.yielded_to.filter(|winner| Some(*winner) != incarnation),
             index: view.logged,
             voters: u16::try_from(view.membership.voters().len()).unwrap_or(u16::MAX),
+            poisoned: view.poisoned,
         }
     }
 
@@ -207,7 +208,8 @@ impl Formation {
             (Phase::Entering(entering), Ending::Dissolved | Ending::Yielded(_)) => {
                 Phase::Parting(self.abandon(entering.incarnation, None, Discarded::NotJoined))
             }
-            (Phase::Member(tenure), Ending::Dissolved) => {
+            // One that has opened never dissolves, whoever says so.
+            (Phase::Member(tenure), Ending::Dissolved) if !self.is_open() => {
                 self.ended.insert(incarnation, ending);
                 Phase::Parting(self.discard(tenure.incarnation, Discarded::Dissolved))
             }
@@ -219,6 +221,10 @@ impl Formation {
             (phase, _) => phase,
         };
         self.phase = Some(phase);
+    }
+
+    fn is_open(&self) -> bool {
+        self.raft.as_ref().is_some_and(|view| view.open)
     }
 
     /// Applies the rules of the phase until nothing changes any more.

@@ -42,6 +42,8 @@ pub(crate) struct Status {
     /// The last application index in its log; exact only from a leader, and then about a second old.
     pub(crate) index: u64,
     pub(crate) voters: u16,
+    /// Its state machine has panicked: it applies nothing.
+    pub(crate) poisoned: bool,
 }
 
 impl Status {

@@ -29,6 +29,7 @@ use crate::{
     groups::{
         index::Cursor,
         member::{IncarnationId, MemberId},
+        watched::Watched,
     },
     tasks::Tasks,
 };
@@ -46,6 +47,8 @@ pub(crate) struct NodeParts {
     pub(crate) wire: Arc<dyn Wire>,
     /// Election times are made of it.
     pub(crate) seed: u64,
+    /// Where the log tells how far it is.
+    pub(crate) logged: watch::Sender<Watched>,
     /// The node ends with them.
     pub(crate) tasks: Tasks,
 }
@@ -71,9 +74,9 @@ impl Node {
     /// Starts with an empty log, as a learner of nothing: it waits for a leader, or for
     /// [`Node::initialize`].
     pub(crate) async fn start(parts: NodeParts) -> Result<Self, Stopped> {
-        let NodeParts { me, incarnation, timing, limits, replicated, wire, seed, tasks } = parts;
-        let tasks = tasks.child();
-        let log = MemoryLog::new(limits.page_bytes);
+        let NodeParts { me, incarnation, timing, limits, replicated, wire, seed, .. } = parts;
+        let tasks = parts.tasks.child();
+        let log = MemoryLog::new(limits.page_bytes, parts.logged);
         let current = Current::default();
         let (applied_tx, applied) = watch::channel(Applied::default());
         let (failed_tx, failed) = watch::channel(None);

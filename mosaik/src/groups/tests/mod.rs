@@ -1,5 +1,7 @@
 //! Whole members on the simulated network.
 
+mod warning;
+
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -16,7 +18,7 @@ use crate::{
 };
 
 #[derive(Clone, Default)]
-struct Counter(u64);
+pub(super) struct Counter(u64);
 
 impl StateMachine for Counter {
     type Command = u64;
@@ -46,7 +48,7 @@ impl StateMachine for Counter {
     }
 }
 
-async fn nodes(count: u8) -> Vec<Network> {
+pub(super) async fn nodes(count: u8) -> Vec<Network> {
     let net = SimNet::new(u64::from(count), SimConfig::default());
     let clock = Clock::starting_at("2026-01-01T00:00:00Z".parse().unwrap());
     let mut nodes: Vec<Network> = Vec::new();
@@ -61,7 +63,7 @@ async fn nodes(count: u8) -> Vec<Network> {
     nodes
 }
 
-fn join(node: &Network) -> Group<Counter> {
+pub(super) fn join(node: &Network) -> Group<Counter> {
     node.groups()
         .with_key(GroupKey::from_secret("key"))
         .with_state_machine(Counter::default())
@@ -69,7 +71,7 @@ fn join(node: &Network) -> Group<Counter> {
         .join()
 }
 
-async fn within<T>(seconds: u64, what: impl Future<Output = T>) -> T {
+pub(super) async fn within<T>(seconds: u64, what: impl Future<Output = T>) -> T {
     timeout(Duration::from_secs(seconds), what).await.expect("it takes too long")
 }
 

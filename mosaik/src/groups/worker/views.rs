@@ -52,7 +52,8 @@ impl Worker {
         // Who leads and is heard by nobody knows that it cannot lead.
         let leader = leader.filter(|_| in_touch || view.role != Role::Leader);
         let online = in_touch && leader.is_some() && takes_commands(&flags);
-        Seen { leader, term: view.term, online }
+        let founded_ms = running.node.incarnation().founded_ms();
+        Seen { leader, term: view.term, founded_ms, online }
     }
 
     /// Publishes what the application sees, and tells what has changed.
@@ -95,6 +96,7 @@ pub(super) fn formation_view(running: &Running) -> formation::RaftView {
         open: flags.open,
         dissolved: flags.dissolved,
         yielded_to: flags.yielded_to,
+        poisoned: flags.poisoned.is_some(),
         membership: Membership {
             at: view.members.at,
             configs: view.members.configs.clone(),
