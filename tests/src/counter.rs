@@ -1,5 +1,10 @@
 //! The state machine of the tests of groups.
 
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
 use mosaik::{
     Bytes, UniqueId,
     groups::{ApplyContext, LeadershipPreference, StateMachine, decode_state, encode_state},
@@ -23,6 +28,8 @@ pub struct Counter {
     pub version: u32,
     /// How much too much it adds each time: a machine that does not do what the others do.
     pub error: u64,
+    /// Set from outside, each command makes it panic on this member.
+    pub fragile: Arc<AtomicBool>,
     /// How much it wants to lead.
     pub preference: LeadershipPreference,
 }
@@ -35,6 +42,7 @@ impl Default for Counter {
             name: "tests.counter",
             version: 0,
             error: 0,
+            fragile: Arc::default(),
             preference: LeadershipPreference::Normal,
         }
     }
@@ -64,6 +72,7 @@ impl StateMachine for Counter {
 
     fn apply(&mut self, by: u64, _: &ApplyContext) -> u64 {
         assert_ne!(by, PANIC, "on purpose");
+        assert!(!self.fragile.load(Ordering::Relaxed), "on purpose");
         self.total += by + self.error;
         self.numbers.push(by);
         self.total

@@ -71,7 +71,8 @@ pub enum Consistency {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Config {
-    /// How long two members may take to prove to each other that they are. Default 2 s.
+    /// How long a peer may take for each step in which two members prove to each other that they
+    /// are. Where it has to judge tickets it may take 3 s more. Default 2 s.
     pub handshake_timeout: Duration,
 }
 
@@ -106,7 +107,8 @@ pub enum ConfigBuilderError {
 }
 
 impl ConfigBuilder {
-    /// How long two members may take to prove to each other that they are. Default 2 s.
+    /// How long a peer may take for each step in which two members prove to each other that they
+    /// are. Where it has to judge tickets it may take 3 s more. Default 2 s.
     pub fn with_handshake_timeout(mut self, timeout: Duration) -> Self {
         self.0.handshake_timeout = timeout;
         self

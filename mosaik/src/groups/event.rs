@@ -126,7 +126,8 @@ pub enum GroupEvent {
         /// them.
         index: Index,
     },
-    /// The command at this index was passed by.
+    /// The command at this index was passed by; told by each member that does it, by none that gets
+    /// the state without it as a snapshot.
     Skipped {
         /// The command.
         index: Index,

@@ -73,6 +73,13 @@ impl IncarnationId {
     }
 }
 
+impl IncarnationId {
+    /// When it was founded, by the founder's clock: in milliseconds since 1970.
+    pub(crate) fn founded_ms(&self) -> u64 {
+        self.created_us / 1000
+    }
+}
+
 impl fmt::Display for IncarnationId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.random[..4].iter().try_for_each(|byte| write!(f, "{byte:02x}"))

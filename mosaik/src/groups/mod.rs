@@ -32,6 +32,7 @@ mod state;
 #[cfg(test)]
 mod tests;
 pub(crate) mod typed;
+mod watched;
 mod when;
 mod worker;
 

@@ -68,8 +68,12 @@ impl Registry {
     pub(super) fn start(parts: GroupsParts) -> Self {
         let GroupsParts { transport, discovery, tasks, clock, random, config, .. } = parts;
         let (local, network_id, telemetry) = (parts.local, parts.network_id, parts.telemetry);
-        let bonds =
-            Bonds::start(BondsParts { transport, tasks: tasks.clone(), random: random.clone() });
+        let bonds = Bonds::start(BondsParts {
+            transport,
+            tasks: tasks.clone(),
+            random: random.clone(),
+            handshake_timeout: config.handshake_timeout,
+        });
         Self {
             groups: Mutex::default(),
             bonds,

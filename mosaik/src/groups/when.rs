@@ -8,6 +8,7 @@ use super::{
     committed::CommittedMany,
     group::{Core, Seen},
     index::{Cursor, Index, IndexRange},
+    watched::Watched,
 };
 use crate::id::PeerId;
 
@@ -104,29 +105,30 @@ impl fmt::Debug for When {
 /// All are cancel safe.
 #[derive(Clone)]
 pub struct CursorWatcher<T> {
-    cursor: watch::Receiver<Cursor>,
+    watched: watch::Receiver<Watched>,
     show: fn(Cursor) -> T,
 }
 
-impl<T: Ord + Copy + Send + Sync + 'static> CursorWatcher<T> {
-    fn new(cursor: watch::Receiver<Cursor>, show: fn(Cursor) -> T) -> Self {
-        Self { cursor, show }
+impl<T: Send + 'static> CursorWatcher<T> {
+    fn new(watched: watch::Receiver<Watched>, show: fn(Cursor) -> T) -> Self {
+        Self { watched, show }
     }
 
     /// Resolves at the next change after this call, with the new position.
     pub fn changed(&self) -> impl Future<Output = T> + Send + Sync + 'static + use<T> {
-        self.next(|before, now| now != before)
+        self.next(|before, now| now.end() != before.end)
     }
 
-    /// Resolves when the position is beyond that at the time of this call.
+    /// Resolves when there are more commands than at the time of this call, with the position then.
     pub fn advanced(&self) -> impl Future<Output = T> + Send + Sync + 'static + use<T> {
-        self.next(|before, now| now > before)
+        self.next(|before, now| now.end().index() > before.end.index())
     }
 
-    /// Resolves when the position is before that at the time of this call: another leader has
-    /// replaced what was not committed, or the member has joined another incarnation.
+    /// Resolves when commands are gone that were there at the time of this call, with the position
+    /// then: another leader has replaced what was not committed, or the member has joined another
+    /// incarnation. There may be more commands by then than before.
     pub fn reverted(&self) -> impl Future<Output = T> + Send + Sync + 'static + use<T> {
-        self.next(|before, now| now < before)
+        self.next(|before, now| now.was_before(before.end.index(), before.cuts))
     }
 
     /// Resolves when the position is at this index (of a range its end) or beyond it, with the
@@ -136,27 +138,38 @@ impl<T: Ord + Copy + Send + Sync + 'static> CursorWatcher<T> {
         index: I,
     ) -> impl Future<Output = T> + Send + Sync + 'static + use<T, I> {
         let Position(index) = index.into();
-        let (cursor, show) = (self.cursor.clone(), self.show);
-        async move { show(wait(cursor, move |now| now.index() >= index).await) }
+        let (watched, show) = (self.watched.clone(), self.show);
+        async move { show(wait(watched, move |now| now.end().index() >= index).await) }
     }
 
     fn next(
         &self,
-        is_it: fn(T, T) -> bool,
+        is_it: fn(&Before, &Watched) -> bool,
     ) -> impl Future<Output = T> + Send + Sync + 'static + use<T> {
-        let (cursor, show) = (self.cursor.clone(), self.show);
-        let before = show(*cursor.borrow());
-        async move { show(wait(cursor, move |now| is_it(before, show(now))).await) }
+        let (watched, show) = (self.watched.clone(), self.show);
+        let before = {
+            let watched = watched.borrow();
+            Before { end: watched.end(), cuts: watched.cuts() }
+        };
+        async move { show(wait(watched, move |now| is_it(&before, now)).await) }
     }
 }
 
-async fn wait(mut cursor: watch::Receiver<Cursor>, is_it: impl Fn(Cursor) -> bool) -> Cursor {
+/// What there was at the time of a call.
+struct Before {
+    end: Cursor,
+    cuts: u64,
+}
+
+async fn wait(mut watched: watch::Receiver<Watched>, is_it: impl Fn(&Watched) -> bool) -> Cursor {
     loop {
-        let now = *cursor.borrow_and_update();
-        if is_it(now) {
-            return now;
+        {
+            let now = watched.borrow_and_update();
+            if is_it(&now) {
+                return now.end();
+            }
         }
-        if cursor.changed().await.is_err() {
+        if watched.changed().await.is_err() {
             std::future::pending::<()>().await;
         }
     }
@@ -164,7 +177,7 @@ async fn wait(mut cursor: watch::Receiver<Cursor>, is_it: impl Fn(Cursor) -> boo
 
 impl<T> fmt::Debug for CursorWatcher<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("CursorWatcher").field(&*self.cursor.borrow()).finish()
+        f.debug_tuple("CursorWatcher").field(&self.watched.borrow().end()).finish()
     }
 }
 

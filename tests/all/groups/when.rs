@@ -83,6 +83,71 @@ async fn positions_are_awaited_by_index_and_by_range(nodes: [Network; 3]) {
     assert!(log.reverted().now_or_never().is_none());
 }
 
+#[mosaik::network_test(sim, seed = 1, seeds = 2)]
+async fn a_log_tells_of_what_is_not_committed_and_of_its_replacement(nodes: [Network; 3]) {
+    let groups = founded(&nodes).await;
+    let leader = one_leader(&groups).await;
+    let others: Vec<usize> = (0..3).filter(|place| *place != leader).collect();
+    within(secs(5), "a command", groups[leader].execute(1)).await.unwrap();
+    let when = groups[leader].when();
+    let (log, committed) = (when.log(), when.committed());
+    within(secs(5), "its end", committed.reaches(1)).await;
+    let reverted = [log.reverted().map(drop).boxed(), committed.reverted().map(drop).boxed()];
+
+    nodes.partition(&[&[leader], &others]);
+    let (advanced, lost) = (log.advanced(), groups[leader].feed_many([2, 3, 4]));
+    assert_eq!(within(secs(5), "the log", advanced).await.index(), 4);
+    assert_eq!(groups[leader].log_position(), Index(4));
+    assert_eq!(groups[leader].committed(), 1);
+    let (before, advanced) = (log.reverted(), log.advanced());
+    let moved = async {
+        for other in &others {
+            groups[*other].when().online().await;
+        }
+    };
+    drop(lost);
+    let elected = groups[others[0]].when().leader_changed();
+    within(secs(10), "another leader", elected).await;
+    within(secs(10), "the others", moved).await;
+    within(secs(5), "a command", groups[others[0]].execute(5)).await.unwrap();
+    nodes.heal();
+    // Who looks only now sees it as well.
+    within(secs(15), "its return", committed.reaches(2)).await;
+    within(secs(15), "the replacement", before).await;
+    let [was_shorter, was_undone] = reverted;
+    assert!(was_shorter.now_or_never().is_none(), "the first command is still there");
+    assert!(was_undone.now_or_never().is_none(), "what is committed stays");
+    // The calls of before go again, by whoever leads now.
+    within(secs(15), "the calls", advanced).await;
+    for group in &groups {
+        within(secs(15), "the calls", group.when().committed().reaches(5)).await;
+    }
+    assert_eq!(super::all_equal(&groups).await, [1, 5, 2, 3, 4]);
+}
+
+#[mosaik::network_test(sim, seed = 1, seeds = 2)]
+async fn who_gives_way_to_a_rival_hears_that_its_commands_are_gone(nodes: [Network; 2]) {
+    nodes.partition(&[&[0], &[1]]);
+    let groups = nodes.each_ref().map(join);
+    for (group, commands) in groups.iter().zip([5, 2]) {
+        within(secs(20), "its start", group.when().online()).await;
+        for number in 0..commands {
+            within(secs(5), "a command", group.execute(number)).await.unwrap();
+        }
+    }
+    let when = groups[1].when();
+    let reverted = [when.log().reverted().map(drop).boxed()];
+    let undone = when.committed().reverted();
+    let kept = groups[0].when().committed().reverted();
+    nodes.heal();
+    for reverted in reverted {
+        within(secs(30), "the end of its log", reverted).await;
+    }
+    within(secs(30), "the end of its state", undone).await;
+    assert_eq!(super::all_equal(&groups).await.len(), 5);
+    assert!(kept.now_or_never().is_none());
+}
+
 #[mosaik::network_test(sim, seed = 1, seeds = 3)]
 async fn once_the_group_has_ended_they_wait_for_ever(node: Network) {
     let group = builder(&node).with_quorum(Quorum::Strict(1)).join();

@@ -27,9 +27,7 @@ use crate::{
     transport::{CloseReason, Link, LogSlot, RecvStream, SendStream, StreamKind},
 };
 
-/// How long the other side may take for one step.
-const STEP: Duration = Duration::from_secs(2);
-/// How long it may take to judge somebody's tickets.
+/// How long it may take to judge somebody's tickets, beside the time for the step.
 const JUDGEMENT: Duration = Duration::from_secs(3);
 
 /// The two directions of a stream on which two members meet.
@@ -37,6 +35,8 @@ struct Meeting {
     link: Link,
     reader: FrameReader,
     writer: FrameWriter,
+    /// How long the other side may take for one step.
+    step: Duration,
 }
 
 /// What this side says of itself, and what it promises by that.
@@ -99,15 +99,16 @@ pub(super) async fn open(group: &Arc<Group>, link: Link) -> Result<Session, Clos
     let _opening = group.opening(link.peer());
     let opened = link.open(StreamKind::Bond).await;
     let (send, recv) = opened.map_err(|_| CloseReason::UnexpectedClose)?;
-    let mut meeting = Meeting::new(link, send, recv);
+    let mut meeting = Meeting::new(link, send, recv, group.shared.handshake_timeout);
     let made = meeting.open(group).await;
     meeting.end(group, made)
 }
 
 /// Answers somebody who wants to make a bond, and serves it until it ends.
 pub(super) async fn accept(shared: Weak<Shared>, link: Link, send: SendStream, recv: RecvStream) {
-    let mut meeting = Meeting::new(link, send, recv);
-    let claim = meeting.next(STEP).await.and_then(|claim| read_claim(&claim));
+    let Some(step) = shared.upgrade().map(|shared| shared.handshake_timeout) else { return };
+    let mut meeting = Meeting::new(link, send, recv, step);
+    let claim = meeting.next(step).await.and_then(|claim| read_claim(&claim));
     let found = claim.and_then(|claim| {
         let group = shared.upgrade().and_then(|shared| shared.group(&claim.group));
         Ok((claim, group.ok_or(CloseReason::GroupRefused)?))
@@ -126,9 +127,9 @@ pub(super) async fn accept(shared: Weak<Shared>, link: Link, send: SendStream, r
 }
 
 impl Meeting {
-    fn new(link: Link, send: SendStream, recv: RecvStream) -> Self {
+    fn new(link: Link, send: SendStream, recv: RecvStream, step: Duration) -> Self {
         let reader = FrameReader::new(recv, FRAME_LIMIT);
-        Self { link, reader, writer: FrameWriter::new(send) }
+        Self { link, reader, writer: FrameWriter::new(send), step }
     }
 
     async fn open(&mut self, group: &Arc<Group>) -> Result<Made, CloseReason> {
@@ -136,7 +137,7 @@ impl Meeting {
         let proofs = Proofs::new(&group.secret, group.id, &self.link, group.local, peer);
         let proof = proofs.of(Side::Opener);
         self.say(&Claim { version: VERSION, group: group.id, proof }).await?;
-        let greeting: Greeting = read(&self.next(STEP + JUDGEMENT).await?)?;
+        let greeting: Greeting = read(&self.next(self.step + JUDGEMENT).await?)?;
         if !proofs.are_right(Side::Accepter, greeting.proof) || !judge(group, &self.link).await {
             return Err(CloseReason::GroupRefused);
         }
@@ -145,10 +146,10 @@ impl Meeting {
         if let Err(reason) = self.compare(group, &ours.hello, &greeting.hello).await {
             // What was said must arrive, so that the other side can see for itself.
             self.writer.finish();
-            let _ = self.next(STEP).await;
+            let _ = self.next(self.step).await;
             return Err(reason);
         }
-        let last = self.next(STEP).await?;
+        let last = self.next(self.step).await?;
         match read_frame(&last) {
             Ok((Head::Welcome, _)) => {}
             _ => return Err(CloseReason::ProtocolViolation),
@@ -175,7 +176,7 @@ impl Meeting {
         let proof = proofs.of(Side::Accepter);
         let greeting = Greeting { proof, hello: ours.hello.clone() };
         self.say(&greeting).await?;
-        let theirs: Hello = read(&self.next(STEP + JUDGEMENT).await?)?;
+        let theirs: Hello = read(&self.next(self.step + JUDGEMENT).await?)?;
         self.compare(group, &ours.hello, &theirs).await?;
         let id = proofs.bond_id(theirs.number, ours.hello.number);
         let made = ours.meet(&self.link, theirs, peer, id);
@@ -206,7 +207,7 @@ impl Meeting {
 
     async fn say<T: Serialize>(&mut self, message: &T) -> Result<(), CloseReason> {
         let body = schema::encode(message).map_err(|_| CloseReason::Cancelled)?;
-        match timeout(STEP, self.writer.send(body)).await {
+        match timeout(self.step, self.writer.send(body)).await {
             Ok(said) => said.map_err(|error| reason_of(&error)),
             Err(_) => Err(CloseReason::Timeout),
         }

@@ -7,7 +7,10 @@ use super::{
     append::{AppendSink, AppendSource},
     served::{Gone, Served},
 };
-use crate::groups::raft::{AnswerError, Node};
+use crate::groups::{
+    member::MemberId,
+    raft::{AnswerError, Node},
+};
 
 /// What cannot be answered is answered as gone, whatever the reason is.
 fn gone(error: AnswerError) -> Gone {
@@ -29,6 +32,14 @@ impl Served for Node {
                 tracing::debug!(%error, "appends are not taken any more");
             }
         })
+    }
+
+    fn admits(&self, from: MemberId, head: &[u8], length: u64) -> bool {
+        let admitted = Self::admits(self, from, head, length);
+        if let Err(error) = &admitted {
+            tracing::debug!(%from, length, %error, "a snapshot is not taken");
+        }
+        admitted.is_ok()
     }
 
     fn install(&self, head: Bytes, body: Bytes) -> BoxFuture<'static, Result<Bytes, Gone>> {

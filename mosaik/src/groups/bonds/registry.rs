@@ -7,6 +7,7 @@ use std::{
         Arc, Mutex, Weak,
         atomic::{AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
 use tokio::sync::mpsc;
@@ -36,6 +37,8 @@ pub(crate) struct BondsParts {
     /// Cancelled before the connections are closed.
     pub(crate) tasks: Tasks,
     pub(crate) random: Random,
+    /// How long the other side may take for one step of the handshake.
+    pub(crate) handshake_timeout: Duration,
 }
 
 /// The bonds of a node. Clones share them.
@@ -46,6 +49,7 @@ pub(super) struct Shared {
     pub(super) transport: Transport,
     pub(super) tasks: Tasks,
     pub(super) random: Random,
+    pub(super) handshake_timeout: Duration,
     groups: Mutex<HashMap<GroupId, Weak<Group>>>,
     /// Who may name a group by which number.
     numbers: Mutex<HashMap<u64, (PeerId, Weak<Group>)>>,
@@ -62,11 +66,12 @@ pub(crate) struct AlreadyJoined;
 impl Bonds {
     /// Begins to answer peers that want to make bonds.
     pub(crate) fn start(parts: BondsParts) -> Self {
-        let BondsParts { transport, tasks, random } = parts;
+        let BondsParts { transport, tasks, random, handshake_timeout } = parts;
         let shared = Arc::new(Shared {
             transport: transport.clone(),
             tasks,
             random,
+            handshake_timeout,
             groups: Mutex::default(),
             numbers: Mutex::default(),
             next_number: AtomicU64::new(1),

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use futures::future::BoxFuture;
 
 use super::append::{AppendSink, AppendSource};
+use crate::groups::member::MemberId;
 
 /// There is no Raft node for this (any more), or it has failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,6 +20,10 @@ pub(crate) trait Served: Send + Sync + 'static {
 
     /// Takes appends until one side ends them.
     fn serve_append(&self, source: AppendSource, sink: AppendSink) -> BoxFuture<'static, ()>;
+
+    /// Whether a snapshot of this length with this head is to be taken from this member. It is asked
+    /// before anything of it is read.
+    fn admits(&self, from: MemberId, head: &[u8], length: u64) -> bool;
 
     /// Takes over a snapshot.
     fn install(&self, head: Bytes, body: Bytes) -> BoxFuture<'static, Result<Bytes, Gone>>;

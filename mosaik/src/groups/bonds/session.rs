@@ -14,7 +14,7 @@ use super::{
     frames::{FrameReader, FrameWriter},
     group::Group,
     protocol::{Frame, Head, Kind, Outcome, read_frame},
-    served::Gone,
+    served::{Gone, Served},
     transfer::{Offered, outcome_of},
 };
 use crate::{
@@ -56,6 +56,7 @@ impl Session {
             tasks: tasks.clone(),
             answering: Arc::new(Semaphore::new(MAX_ANSWERING)),
             transfers: Arc::new(Semaphore::new(MAX_TRANSFERS)),
+            snapshot: tasks.child(),
         };
         let mut outgoing = Outgoing { writer, frames, chunks: Vec::new() };
         let leaving = group.tasks.token().cancelled();
@@ -157,6 +158,8 @@ struct Incoming {
     tasks: Tasks,
     answering: Arc<Semaphore>,
     transfers: Arc<Semaphore>,
+    /// The snapshot that is being taken.
+    snapshot: Tasks,
 }
 
 impl Incoming {
@@ -231,12 +234,15 @@ impl Incoming {
         });
     }
 
-    fn take_offer(&self, offered: Offered) {
-        if offered.kind == Kind::Snapshot && self.group.served().is_none() {
-            return self.refuse(offered.id, Outcome::Gone);
+    fn take_offer(&mut self, offered: Offered) {
+        if offered.is_too_large() {
+            return self.refuse(offered.id, Outcome::Failed);
+        }
+        if offered.kind == Kind::Snapshot {
+            return self.take_snapshot(offered);
         }
         let permit = self.transfers.clone().try_acquire_owned();
-        let (Ok(permit), false) = (permit, offered.is_too_large()) else {
+        let Ok(permit) = permit else {
             return self.refuse(offered.id, Outcome::Failed);
         };
         let taking = offered.take(self.group.clone(), self.bond.clone());
@@ -244,6 +250,21 @@ impl Incoming {
             taking.await;
             drop(permit);
         });
+    }
+
+    /// Gigabytes are read only from whom they may come, and one at a time: who offers another
+    /// snapshot has given up the one before.
+    fn take_snapshot(&mut self, offered: Offered) {
+        let admits = |served: Arc<dyn Served>| {
+            served.admits(self.bond.member(), &offered.head, offered.length)
+        };
+        if !self.group.served().is_some_and(admits) {
+            return self.refuse(offered.id, Outcome::Gone);
+        }
+        self.snapshot.cancel();
+        self.snapshot = self.tasks.child();
+        let taking = offered.take(self.group.clone(), self.bond.clone());
+        self.snapshot.spawn("groups.snapshot", taking);
     }
 
     /// If the member does not read, it learns of it by its time-out.

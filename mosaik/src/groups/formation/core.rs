@@ -128,6 +128,7 @@ impl Formation {
             index: view.logged,
             voters: u16::try_from(view.membership.voters().len()).unwrap_or(u16::MAX),
             timing: self.timing,
+            poisoned: view.poisoned,
         }
     }
 
@@ -215,7 +216,8 @@ impl Formation {
             (Phase::Entering(entering), Ending::Dissolved | Ending::Yielded(_)) => {
                 Phase::Parting(self.abandon(entering.incarnation, None, Discarded::NotJoined))
             }
-            (Phase::Member(tenure), Ending::Dissolved) => {
+            // One that has opened never dissolves, whoever says so.
+            (Phase::Member(tenure), Ending::Dissolved) if !self.is_open() => {
                 self.ended.insert(incarnation, ending);
                 Phase::Parting(self.discard(tenure.incarnation, Discarded::Dissolved))
             }
@@ -227,6 +229,10 @@ impl Formation {
             (phase, _) => phase,
         };
         self.phase = Some(phase);
+    }
+
+    fn is_open(&self) -> bool {
+        self.raft.as_ref().is_some_and(|view| view.open)
     }
 
     /// Applies the rules of the phase until nothing changes any more.

@@ -91,6 +91,8 @@ pub(crate) struct RaftView {
     pub(crate) dissolved: bool,
     /// The last `Yield` applied.
     pub(crate) yielded_to: Option<IncarnationId>,
+    /// The state machine has panicked here.
+    pub(crate) poisoned: bool,
     pub(crate) membership: Membership,
     /// On a leader, while not `open`: whose logs are known to hold the first entry, its own included.
     pub(crate) stored_by: BTreeSet<MemberId>,

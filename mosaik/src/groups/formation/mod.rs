@@ -16,6 +16,8 @@ mod tenure;
 
 #[cfg(test)]
 mod sim;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use self::{
     config::{Config, wanted_voters},

@@ -47,6 +47,8 @@ pub(crate) struct Status {
     pub(crate) voters: u16,
     /// The times of the incarnation, which who joins it takes; in none, its own.
     pub(crate) timing: Timing,
+    /// Its state machine has panicked: it applies nothing.
+    pub(crate) poisoned: bool,
 }
 
 impl Status {

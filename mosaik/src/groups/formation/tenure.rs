@@ -8,7 +8,7 @@ use super::{
     input::RaftView,
     message::{Ending, Message},
     stages::{Parting, Phase, Tenure},
-    status::Stage,
+    status::{Stage, Status},
 };
 use crate::{groups::member::MemberId, id::PeerId};
 
@@ -144,6 +144,21 @@ impl Formation {
         }
     }
 
+    /// Whether a peer leads this incarnation, as far as anybody here knows: it says so itself, and
+    /// whom Raft follows here does not. Who was removed may not have heard of the leader that did
+    /// it.
+    fn is_known_leader(&self, peer: &PeerId, tenure: &Tenure, view: &RaftView) -> bool {
+        let leads = |(_, status): &(&PeerId, &Status)| {
+            status.leading
+                && status.stage == Stage::Member
+                && status.incarnation == Some(tenure.incarnation)
+        };
+        let followed = |(_, status): &(&PeerId, &Status)| view.leader == Some(status.member);
+        let mut followed = self.peers.bonded().filter(followed).filter(leads);
+        let other_leads = view.leading || followed.any(|(followed, _)| followed != peer);
+        !other_leads && self.peers.get(peer).is_some_and(|status| leads(&(peer, status)))
+    }
+
     pub(super) fn heard_member(
         &mut self,
         tenure: &mut Tenure,
@@ -167,7 +182,8 @@ impl Formation {
                 // A membership that is older than what is here knows nothing of this member.
                 let removed = incarnation == tenure.incarnation
                     && member == self.me
-                    && at > view.membership.at;
+                    && at > view.membership.at
+                    && self.is_known_leader(&from, tenure, &view);
                 removed.then(|| self.discard(incarnation, Discarded::Removed))
             }
             Message::Challenge { nonce, challenger, challenged }

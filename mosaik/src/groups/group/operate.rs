@@ -2,9 +2,17 @@
 
 use super::{Group, Operation};
 use crate::{
-    groups::{error::Error, index::Index, machine::StateMachine},
+    groups::{
+        error::Error,
+        index::{Index, Term},
+        machine::StateMachine,
+    },
     id::PeerId,
 };
+
+/// What is left of a token for the term, beside the milliseconds since 1970 until after 2100: with
+/// an election each second it lasts for 48 days.
+const TERM_BITS: u32 = 22;
 
 impl<M: StateMachine> Group<M> {
     /// Hands leadership to whichever voter is fit for it, and returns when another leads. A leader
@@ -58,13 +66,19 @@ impl<M: StateMachine> Group<M> {
 
     /// Passes by a command that makes the state machine panic, on every member:
     /// [`GroupEvent::Poisoned`](crate::groups::GroupEvent::Poisoned) names it. The caller gets
-    /// [`CommandError::Skipped`](crate::groups::CommandError::Skipped).
+    /// [`CommandError::Skipped`](crate::groups::CommandError::Skipped), and every member tells
+    /// [`GroupEvent::Skipped`](crate::groups::GroupEvent::Skipped).
+    ///
+    /// Only the command at which the leader's machine has panicked can be skipped: any other was
+    /// applied, and answered. If a machine that is not deterministic panics on one member alone, the
+    /// lead goes to another one, and what helps is to leave the group there and join it again.
     ///
     /// Dropping the future does not take back what was asked.
     ///
     /// # Errors
-    /// [`Error::NotLeader`] if this node does not lead, [`Error::Timeout`] if the group did not
-    /// agree in time, [`Error::GroupTerminated`] if the group has ended on this node.
+    /// [`Error::NotLeader`] if this node does not lead, [`Error::Unsuitable`] if its machine did not
+    /// panic at this command, [`Error::Timeout`] if the group did not agree within
+    /// `forward_timeout` (it may still), [`Error::GroupTerminated`] if it has ended on this node.
     pub async fn skip(&self, index: Index) -> Result<(), Error> {
         self.core().operate(Operation::Skip(index)).await
     }
@@ -105,13 +119,13 @@ impl<M: StateMachine> Group<M> {
         let ended = self.core().tasks().token().clone();
         loop {
             let leads = |seen: &super::Seen| seen.online && seen.leader == Some(local);
-            let term = tokio::select! {
-                found = seen.wait_for(leads) => found.ok()?.term,
+            let token = tokio::select! {
+                found = seen.wait_for(leads) => FencingToken::of(&*found.ok()?),
                 () = ended.cancelled() => return None,
             };
-            let lost = seen.wait_for(|seen| !leads(seen) || seen.term != term);
+            let lost = seen.wait_for(|seen| !leads(seen) || FencingToken::of(seen) != token);
             tokio::select! {
-                done = work(FencingToken(term.0)) => return Some(done),
+                done = work(token) => return Some(done),
                 lost = lost => drop(lost.ok()?),
                 () = ended.cancelled() => return None,
             }
@@ -120,13 +134,49 @@ impl<M: StateMachine> Group<M> {
 }
 
 /// Says in whose time something was done: that of a later leader is larger.
+///
+/// That holds for a group that is founded anew as well, because all its members were gone: the token
+/// begins with the date at which it was founded, by the clock of whoever did. It does not hold when
+/// two parts of an elastic group meet and the older one wins; where outside systems depend on the
+/// token, use [`Quorum::Strict`](crate::groups::Quorum::Strict).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct FencingToken(u64);
 
 impl FencingToken {
-    /// The token as a number: the leader's term.
+    const fn of(seen: &super::Seen) -> Self {
+        Self::new(seen.founded_ms, seen.term)
+    }
+
+    const fn new(founded_ms: u64, term: Term) -> Self {
+        let most = (1 << TERM_BITS) - 1;
+        let term = if term.0 < most { term.0 } else { most };
+        Self((founded_ms << TERM_BITS) | term)
+    }
+
+    /// The token as a number: the date of the founding and the leader's term.
     #[must_use]
     pub const fn get(self) -> u64 {
         self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_token_of_a_later_leader_is_larger_even_if_the_group_was_founded_anew() {
+        let token = FencingToken::new;
+        let now = 1_800_000_000_000;
+        let tokens = [
+            token(now, Term(1)),
+            token(now, Term(2)),
+            token(now, Term((1 << TERM_BITS) - 2)),
+            token(now + 1, Term(1)),
+            // In the year 2105.
+            token(4_260_000_000_000, Term(1)),
+        ];
+        assert!(tokens.windows(2).all(|two| two[0] < two[1]), "{tokens:?}");
+        assert!(token(now, Term(u64::MAX)) < token(now + 1, Term(0)));
     }
 }

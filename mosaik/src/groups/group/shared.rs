@@ -26,6 +26,7 @@ use crate::{
         meter::Counts,
         raft::Node,
         state::SessionId,
+        watched::Watched,
         when::When,
     },
     id::PeerId,
@@ -42,6 +43,9 @@ const OPERATIONS: usize = 16;
 pub(crate) struct Seen {
     pub(crate) leader: Option<PeerId>,
     pub(crate) term: Term,
+    /// Which of the group's lives it is, by the date at which it was founded: in milliseconds since
+    /// 1970.
+    pub(crate) founded_ms: u64,
     /// This member is part of a group that takes commands, and knows its leader.
     pub(crate) online: bool,
 }
@@ -80,9 +84,9 @@ pub(crate) struct Core {
     session: AtomicU64,
     node: ArcSwapOption<Node>,
     seen: watch::Sender<Seen>,
-    /// The last command that was applied, and the last in the log then.
-    applied: watch::Sender<Cursor>,
-    logged: watch::Sender<Cursor>,
+    /// The last command that was applied, and the last in the log.
+    applied: watch::Sender<Watched>,
+    logged: watch::Sender<Watched>,
     events: broadcast::Sender<GroupEvent>,
     counts: Counts,
     operations: mpsc::Sender<Asked>,
@@ -205,14 +209,15 @@ impl Core {
     }
 
     pub(crate) fn applied(&self) -> Cursor {
-        *self.applied.borrow()
+        self.applied.borrow().end()
     }
 
-    pub(crate) fn applied_watch(&self) -> &watch::Sender<Cursor> {
+    pub(crate) fn applied_watch(&self) -> &watch::Sender<Watched> {
         &self.applied
     }
 
-    pub(crate) fn logged_watch(&self) -> &watch::Sender<Cursor> {
+    /// For the log itself, which tells where it ends.
+    pub(crate) fn logged_watch(&self) -> &watch::Sender<Watched> {
         &self.logged
     }
 

@@ -16,8 +16,13 @@ use openraft::{
     storage::{IOFlushed, RaftLogStorage},
 };
 
+use tokio::sync::watch;
+
 use super::type_config::{Entry, EntryId, Types, Vote, term_of};
-use crate::groups::index::{Cursor, Index, Term};
+use crate::groups::{
+    index::{Cursor, Index, Term},
+    watched::Watched,
+};
 
 /// What an entry takes beside its content.
 const ENTRY_OVERHEAD: usize = size_of::<Slot>();
@@ -33,6 +38,8 @@ pub(super) struct MemoryLog {
     /// How many entries are committed, as far as is known here.
     committed: Arc<AtomicU64>,
     page_bytes: usize,
+    /// How far it is, whenever that changes.
+    watched: watch::Sender<Watched>,
 }
 
 #[derive(Default)]
@@ -71,8 +78,16 @@ pub(super) fn content_len(entry: &Entry) -> usize {
 }
 
 impl MemoryLog {
-    pub(super) fn new(page_bytes: usize) -> Self {
-        Self { inner: Arc::default(), committed: Arc::default(), page_bytes }
+    /// An empty one.
+    pub(super) fn new(page_bytes: usize, watched: watch::Sender<Watched>) -> Self {
+        let log = Self { inner: Arc::default(), committed: Arc::default(), page_bytes, watched };
+        log.publish(Cursor::zero());
+        log
+    }
+
+    /// Only openraft's core writes, one after the other: what is told is in order.
+    fn publish(&self, end: Cursor) {
+        self.watched.send_if_modified(|watched| watched.set(end));
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -319,24 +334,37 @@ impl RaftLogStorage<Types> for MemoryLog {
         I: IntoIterator<Item = Entry> + OptionalSend,
         I::IntoIter: OptionalSend,
     {
-        {
+        let end = {
             let mut inner = self.lock();
             if inner.sealed {
                 return Err(io::Error::other("the incarnation is being left"));
             }
             entries.into_iter().for_each(|entry| inner.append(entry));
-        }
+            inner.last()
+        };
+        self.publish(end);
         callback.io_completed(Ok(()));
         Ok(())
     }
 
     async fn truncate_after(&mut self, last_log_id: Option<EntryId>) -> Result<(), io::Error> {
-        self.lock().truncate_after(last_log_id.map(|id| id.index));
+        let end = {
+            let mut inner = self.lock();
+            inner.truncate_after(last_log_id.map(|id| id.index));
+            inner.last()
+        };
+        self.publish(end);
         Ok(())
     }
 
     async fn purge(&mut self, log_id: EntryId) -> Result<(), io::Error> {
-        self.lock().purge(log_id);
+        // Beyond its end, if it goes on from a snapshot.
+        let end = {
+            let mut inner = self.lock();
+            inner.purge(log_id);
+            inner.last()
+        };
+        self.publish(end);
         Ok(())
     }
 }

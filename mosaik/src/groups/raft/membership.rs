@@ -16,12 +16,25 @@ use crate::groups::member::MemberId;
 
 type Change = ChangeMembers<MemberId, ()>;
 
+/// When a group has begun.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Begun {
+    /// By this call.
+    Now,
+    /// Before it, perhaps with other voters: nothing was done.
+    Before,
+}
+
 impl Node {
     /// Begins a group with these voters, this member among them. Nothing happens if this log has
     /// begun already, or if this member has voted in the group: it is founded, then.
-    pub(crate) async fn initialize(&self, voters: BTreeSet<MemberId>) -> Result<(), ChangeError> {
+    pub(crate) async fn initialize(
+        &self,
+        voters: BTreeSet<MemberId>,
+    ) -> Result<Begun, ChangeError> {
         match self.raft().initialize(voters).await {
-            Ok(()) | Err(RaftError::APIError(InitializeError::NotAllowed(_))) => Ok(()),
+            Ok(()) => Ok(Begun::Now),
+            Err(RaftError::APIError(InitializeError::NotAllowed(_))) => Ok(Begun::Before),
             Err(RaftError::APIError(InitializeError::NotInMembers(error))) => {
                 Err(ChangeError::Impossible(error.to_string()))
             }

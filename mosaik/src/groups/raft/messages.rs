@@ -39,6 +39,17 @@ pub(super) struct WireVote {
     committed: bool,
 }
 
+impl WireVote {
+    pub(super) fn term(&self) -> u64 {
+        self.term
+    }
+
+    /// Who leads in that term, or would.
+    pub(super) fn leader(&self) -> MemberId {
+        self.of
+    }
+}
+
 impl From<&Vote> for WireVote {
     fn from(vote: &Vote) -> Self {
         let LeaderId { term, voted_for: of } = vote.leader_id;

@@ -41,6 +41,7 @@ mod wire;
 pub(crate) use errors::ReadError;
 pub(crate) use errors::{AnswerError, ChangeError, Refusal};
 pub(crate) use limits::{Limits, Timing};
+pub(crate) use membership::Begun;
 pub(crate) use node::{Node, NodeParts};
 pub(crate) use propose::Proposal;
 pub(crate) use reads::ReadPoint;

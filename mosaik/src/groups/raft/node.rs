@@ -30,6 +30,7 @@ use crate::{
     groups::{
         index::Cursor,
         member::{IncarnationId, MemberId},
+        watched::Watched,
     },
     tasks::Tasks,
 };
@@ -49,6 +50,8 @@ pub(crate) struct NodeParts {
     pub(crate) wire: Arc<dyn Wire>,
     /// Election times are made of it.
     pub(crate) seed: u64,
+    /// Where the log tells how far it is.
+    pub(crate) logged: watch::Sender<Watched>,
     /// The node ends with them.
     pub(crate) tasks: Tasks,
 }
@@ -75,9 +78,9 @@ impl Node {
     /// [`Node::initialize`].
     pub(crate) async fn start(parts: NodeParts) -> Result<Self, Stopped> {
         let NodeParts { me, incarnation, timing, patience, limits, .. } = parts;
-        let NodeParts { replicated, wire, seed, tasks, .. } = parts;
+        let NodeParts { replicated, wire, seed, tasks, logged, .. } = parts;
         let tasks = tasks.child();
-        let log = MemoryLog::new(limits.page_bytes);
+        let log = MemoryLog::new(limits.page_bytes, logged);
         let current = Current::default();
         let (applied_tx, applied) = watch::channel(Applied::default());
         let (failed_tx, failed) = watch::channel(None);

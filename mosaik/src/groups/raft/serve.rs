@@ -14,6 +14,7 @@ use super::{
     type_config::Types,
     wire::{MessageSink, MessageSource, WireError},
 };
+use crate::groups::member::MemberId;
 
 /// A snapshot up to this size is verified where it is received, a larger one on another thread.
 const VERIFIED_IN_PLACE: usize = 64 << 10;
@@ -84,6 +85,31 @@ impl Node {
         Following::new(self.raft().clone(), source, heard).serve(&mut sink).await?;
         sink.close().await?;
         Ok(())
+    }
+
+    /// Whether a snapshot with this head would be taken from this member: it is for this node, and
+    /// from whoever leads in the term that it names, which is not over as far as is known here.
+    /// To be asked before the snapshot is read.
+    pub(crate) fn admits(
+        &self,
+        from: MemberId,
+        head: &[u8],
+        length: u64,
+    ) -> Result<(), AnswerError> {
+        let head: SnapshotHead = decode(head)?;
+        self.check(&head.address)?;
+        head.meta()?;
+        if head.len != length || head.vote.leader() != from {
+            return Err(AnswerError::Malformed);
+        }
+        let view = self.view();
+        let (term, leader) = {
+            let view = view.borrow();
+            (view.term.0, view.leader)
+        };
+        let is_over = head.vote.term() < term
+            || head.vote.term() == term && leader.is_some_and(|leader| leader != from);
+        if is_over { Err(AnswerError::Gone) } else { Ok(()) }
     }
 
     /// Takes a snapshot, as [`Wire::snapshot`](super::Wire::snapshot) sends one, if it is whole.

@@ -32,6 +32,8 @@ pub(crate) struct Replica {
     poisoned: Option<Panicked>,
     listening: Option<SessionId>,
     checkpoint: Option<Frozen>,
+    /// The command because of which it is rebuilt, or was.
+    passed: Option<Index>,
 }
 
 /// How far a session is.
@@ -53,6 +55,7 @@ impl Replica {
             poisoned: None,
             listening: None,
             checkpoint: None,
+            passed: None,
         }
     }
 
@@ -215,17 +218,27 @@ impl Replica {
     }
 
     fn skip(&mut self, index: Index) -> Step {
+        // What nobody has tried cannot have made anybody panic.
+        if index > self.status.applied.index() {
+            return Step::Done;
+        }
         let new = self.status.skipped.insert(index);
         if self.status.skipped.len() > MAX_SKIPPED {
             self.status.skipped.pop_first();
         }
-        if new && index <= self.status.applied.index() { Step::Rebuild } else { Step::Done }
+        if !new {
+            return Step::Done;
+        }
+        self.passed = Some(index);
+        Step::Rebuild
     }
 
     /// Begins again with a snapshot, or the start value, and applies the items since. What is to be
     /// passed over is known beforehand this time. Outcomes are told once more.
     ///
-    /// If the snapshot itself has applied such a command, or is refused, nothing has changed.
+    /// If the snapshot itself has applied such a command, or is refused, nothing has changed. That
+    /// is an error only for a replica that has panicked: any other has a state that is sound, if
+    /// not that of the others, which the next checkpoint tells.
     pub(crate) fn rebuild(
         &mut self,
         snapshot: Option<&[u8]>,
@@ -233,19 +246,21 @@ impl Replica {
         out: &mut Vec<Outcome>,
     ) -> Result<(), RestoreError> {
         let items: Vec<(Term, Item)> = items.into_iter().collect();
+        let snapshot = snapshot.map(snapshot::split).transpose()?;
+        let begin = snapshot.as_ref().map_or(Index::zero(), |(status, _)| status.applied.index());
         let mut skipped = self.status.skipped.clone();
-        for (_, item) in items.iter().filter(|(_, item)| item.is_control()) {
-            if let Some(Content::Control(Control::Skip { index })) = item.content() {
-                skipped.insert(index);
-            }
-        }
-        if let Some(bytes) = snapshot {
-            let (status, machine) = snapshot::split(bytes)?;
+        skipped.extend(skips(begin, &items));
+        if let Some((status, machine)) = snapshot {
             let seen = |index: &&Index| {
                 **index <= status.applied.index() && !status.skipped.contains(index)
             };
-            if let Some(index) = skipped.iter().find(seen) {
-                return Err(RestoreError::TooLate(*index));
+            if let Some(index) = skipped.iter().find(seen).copied() {
+                self.passed = None;
+                if self.poisoned.is_some() {
+                    return Err(RestoreError::TooLate(index));
+                }
+                tracing::error!(%index, "a command that is skipped by others stays applied here");
+                return Ok(());
             }
             self.machine.restore(machine, status.applied.index())?;
             self.begin_with(status);
@@ -260,6 +275,8 @@ impl Replica {
             // All that is to be passed over is known: nothing is to be rebuilt again.
             let _done = self.apply(*term, item, out);
         }
+        // That one was compared when it was reached for the first time.
+        self.checkpoint = None;
         Ok(())
     }
 
@@ -319,6 +336,11 @@ impl Replica {
         self.checkpoint.take()
     }
 
+    /// The command that was passed by in the last rebuilding, if that has not been asked yet.
+    pub(crate) fn take_passed(&mut self) -> Option<Index> {
+        self.passed.take()
+    }
+
     /// The position of the last command in the log.
     pub(crate) fn applied(&self) -> Cursor {
         self.status.applied
@@ -363,6 +385,22 @@ impl Replica {
     pub(crate) fn sessions(&self) -> impl Iterator<Item = (SessionId, SessionStatus)> + '_ {
         self.status.sessions.open.iter().map(|(id, session)| (*id, SessionStatus::of(session)))
     }
+}
+
+/// What these items say is to be passed over, of what had been tried by then: `applied` is the last
+/// command before them.
+fn skips(mut applied: Index, items: &[(Term, Item)]) -> Vec<Index> {
+    let mut skips = Vec::new();
+    for (_, item) in items {
+        if item.is_control()
+            && let Some(Content::Control(Control::Skip { index })) = item.content()
+            && index <= applied
+        {
+            skips.push(index);
+        }
+        applied = applied + item.commands();
+    }
+    skips
 }
 
 /// Whether one of the next commands, so many, is to be passed over.

@@ -225,6 +225,7 @@ fn a_panic_poisons_until_the_command_is_skipped() {
     out.clear();
     replica.rebuild(None, poison(), &mut out).unwrap();
     assert_eq!(replica.poisoned(), None);
+    assert_eq!((replica.take_passed(), replica.take_passed()), (Some(Index(3)), None));
     assert_eq!(lines(&replica), [(1, 1), (2, 2), (4, 3), (5, 4)]);
     assert_eq!(out[3], Outcome::new(SESSION, 3, Index(3), OutcomeKind::Answered(Answer::Skipped),));
     // Whoever asks again is told the same.
@@ -243,14 +244,64 @@ fn a_replica_is_rebuilt_from_a_snapshot_and_the_items_since() {
     replica.rebuild(Some(&snapshot), items[2..].to_vec(), &mut out).unwrap();
     assert_eq!(lines(&replica), [(1, 1), (2, 2), (4, 3), (5, 4)]);
 
-    // A replica that did not panic passes over it too; one whose snapshot has seen it cannot.
-    let step =
-        replica.apply(Term(1), &Item::control(0, &Control::Skip { index: Index(1) }), &mut out);
-    assert_eq!(step, Step::Rebuild);
-    let before = lines(&replica);
-    let late = replica.rebuild(Some(&snapshot), items[2..].to_vec(), &mut out);
+    // A replica that did not panic passes over it too.
+    assert_eq!(skip(&mut replica, 2), Step::Rebuild);
+    replica.rebuild(Some(&snapshot), items[2..].to_vec(), &mut out).unwrap();
+    assert_eq!(lines(&replica), [(1, 1), (4, 3), (5, 4)]);
+}
+
+fn skip(replica: &mut Replica, index: u64) -> Step {
+    let skip = Item::control(0, &Control::Skip { index: Index(index) });
+    replica.apply(Term(1), &skip, &mut Vec::new())
+}
+
+#[test]
+fn what_is_not_reached_yet_is_not_skipped() {
+    let mut replica = opened();
+    assert_eq!(skip(&mut replica, 2), Step::Done);
+    calls(&mut replica, 1, &[&[WRITE(1)], &[WRITE(2)]]);
+    assert_eq!(lines(&replica), [(1, 1), (2, 2)]);
+    // Nor when all is applied once more because of another one.
+    let log = [
+        Item::control(0, &Control::OpenSession { session: SESSION, peer: peer() }),
+        Item::control(0, &Control::Skip { index: Index(2) }),
+        Item::of_runs(0, &[run(1, &[&[WRITE(1)], &[WRITE(2)]])]),
+        Item::control(0, &Control::Skip { index: Index(1) }),
+    ];
+    assert_eq!(skip(&mut replica, 1), Step::Rebuild);
+    replica.rebuild(None, log.map(|item| (Term(1), item)), &mut Vec::new()).unwrap();
+    assert_eq!(lines(&replica), [(2, 2)]);
+}
+
+#[test]
+fn a_command_in_the_snapshot_stays_applied_where_nothing_has_panicked() {
+    let mut replica = opened();
+    calls(&mut replica, 1, &[&[WRITE(1)], &[WRITE(2)]]);
+    let snapshot = replica.freeze().encode().unwrap();
+    assert_eq!(skip(&mut replica, 1), Step::Rebuild);
+    replica.rebuild(Some(&snapshot), [], &mut Vec::new()).unwrap();
+    assert_eq!((lines(&replica), replica.take_passed()), (vec![(1, 1), (2, 2)], None));
+    // The rest of the log goes on.
+    calls(&mut replica, 3, &[&[WRITE(3)]]);
+    assert_eq!(lines(&replica), [(1, 1), (2, 2), (3, 3)]);
+
+    calls(&mut replica, 4, &[&[Line::Panic]]);
+    // One that cannot go on needs the state of another member.
+    assert_eq!(skip(&mut replica, 4), Step::Rebuild);
+    let late = replica.rebuild(Some(&snapshot), [], &mut Vec::new());
     assert_eq!(late, Err(RestoreError::TooLate(Index(1))));
-    assert_eq!(lines(&replica), before);
+    assert_eq!(replica.poisoned().unwrap().index, 4);
+}
+
+#[test]
+fn checkpoints_are_not_compared_again_when_all_is_applied_once_more() {
+    let mut replica = replica();
+    let mut items = poison();
+    items.insert(2, (Term(1), Item::control(0, &Control::Checkpoint)));
+    feed(&mut replica, &items, &mut Vec::new());
+    assert!(replica.take_checkpoint().is_some());
+    replica.rebuild(None, items, &mut Vec::new()).unwrap();
+    assert!(replica.take_checkpoint().is_none());
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Whole members on the simulated network.
 
 pub(super) mod sum;
+mod warning;
 
 use std::time::Duration;
 
@@ -15,7 +16,7 @@ use crate::{
     transport::sim::{SimConfig, SimNet},
 };
 
-async fn nodes(count: u8) -> Vec<Network> {
+pub(super) async fn nodes(count: u8) -> Vec<Network> {
     let net = SimNet::new(u64::from(count), SimConfig::default());
     let clock = Clock::starting_at("2026-01-01T00:00:00Z".parse().unwrap());
     let mut nodes: Vec<Network> = Vec::new();
@@ -30,7 +31,7 @@ async fn nodes(count: u8) -> Vec<Network> {
     nodes
 }
 
-fn join(node: &Network) -> Group<Sum> {
+pub(super) fn join(node: &Network) -> Group<Sum> {
     node.groups()
         .with_key(GroupKey::from_secret("key"))
         .with_state_machine(Sum::default())
@@ -38,7 +39,7 @@ fn join(node: &Network) -> Group<Sum> {
         .join()
 }
 
-async fn within<T>(seconds: u64, what: impl Future<Output = T>) -> T {
+pub(super) async fn within<T>(seconds: u64, what: impl Future<Output = T>) -> T {
     timeout(Duration::from_secs(seconds), what).await.expect("it takes too long")
 }
 

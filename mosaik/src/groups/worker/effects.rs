@@ -20,8 +20,9 @@ use super::{
 use crate::groups::{
     event::GroupEvent,
     formation::{Discarded, Effect, FormationEvent, Input, Proposal, Stage},
+    index::Cursor,
     member::{IncarnationId, MemberId},
-    raft::{self, Node, NodeParts, Timing},
+    raft::{self, Begun, Node, NodeParts, Timing},
     state::{Control, Item, SessionId},
 };
 
@@ -84,6 +85,8 @@ impl Worker {
             Outlets { flags: flags_told, callers: callers_told, checkpoints: checkpoints_told };
         let hosting =
             Hosting::new((self.make_replica)(), self.core.clone(), self.random.clone(), outlets);
+        // The state has begun anew with the replica.
+        self.core.applied_watch().send_if_modified(|known| known.set(Cursor::zero()));
         let config = self.core.config();
         let started = Node::start(NodeParts {
             me: self.formation.me(),
@@ -94,15 +97,19 @@ impl Worker {
             replicated: Box::new(hosting),
             wire: Arc::new(self.bonds.wire()),
             seed: u64::from_le_bytes(self.random.bytes()),
+            logged: self.core.logged_watch().clone(),
             tasks: self.core.tasks().child(),
         });
         let Ok(node) = started.await else { return Some(self.discard(Discarded::NoLeader).await) };
         self.core.set_node(Some(Arc::new(node.clone())));
         self.bonds.serve(Some(Arc::new(node.clone())));
         if let Some(voters) = founding {
-            let founded = node.initialize(voters).await;
-            if let Err(error) = founded.map_err(|error| error.to_string()) {
-                tracing::warn!(%error, "a group was not founded");
+            match node.initialize(voters).await {
+                Ok(Begun::Now) => {}
+                Ok(Begun::Before) => {
+                    tracing::warn!("a group was founded before its founder did it")
+                }
+                Err(error) => tracing::warn!(%error, "a group was not founded"),
             }
             // If the node has stopped, it is noticed like any other failure.
             let _ = node.elect().await;

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::messages::{Answer, Question, Word, decode, encode};
+use super::messages::{Answer, Mark, Question, Word, decode, encode};
 use crate::{
     decoder::Decoder,
     groups::{
@@ -19,7 +19,8 @@ pub(crate) fn decoders() -> Vec<Decoder> {
     let (incarnation, member) = (IncarnationId::new(7, [7; 16]), MemberId::default());
     let timing = Timing::default();
     let found = Message::Found { nonce: 7, incarnation, voters: vec![member; 3], timing };
-    let digest = Word::Digest { incarnation, index: Index(7), digest: Digest::zero() };
+    let mark = Mark { index: Index(7), term: Term(7), time_us: 7 };
+    let digest = Word::Digest { incarnation, mark, digest: Digest::zero() };
     let words = Decoder::new("groups/word", |bytes| decode::<Word>(bytes).is_some())
         .sample(encode(&Word::Formation(found)))
         .sample(encode(&Word::Leaving { incarnation }))
@@ -48,6 +49,7 @@ pub(crate) fn decoders() -> Vec<Decoder> {
         index: 7,
         voters: 3,
         timing,
+        poisoned: false,
     };
     let statuses = Decoder::new("groups/status", |bytes| decode::<Status>(bytes).is_some())
         .sample(encode(&status));

@@ -14,6 +14,7 @@ use crate::{
         member::IncarnationId,
         raft::{Frozen, Replicated, StateError},
         state::{self, Answer, Item, Outcome, OutcomeKind, Replica, SessionId, Step},
+        worker::messages::Mark,
     },
     id::PeerId,
     random::Random,
@@ -29,7 +30,7 @@ pub(super) struct Flags {
 }
 
 /// A state that was reached at a checkpoint.
-pub(super) type Checkpoint = (Index, state::Frozen);
+pub(super) type Checkpoint = (Mark, state::Frozen);
 
 /// What a replica is applied to with, and tells.
 pub(super) struct Hosting {
@@ -68,17 +69,7 @@ impl Hosting {
     /// Tells what has changed. The state was published before: who is told may read it.
     fn tell(&mut self) {
         let applied = self.replica.applied();
-        self.core.applied_watch().send_if_modified(|known| {
-            let changed = *known != applied;
-            *known = applied;
-            changed
-        });
-        let logged = self.core.log_position().max(applied);
-        self.core.logged_watch().send_if_modified(|known| {
-            let changed = *known != logged;
-            *known = logged;
-            changed
-        });
+        self.core.applied_watch().send_if_modified(|known| known.set(applied));
         self.tell_callers();
         let flags = Flags {
             open: self.replica.is_open(),
@@ -89,7 +80,7 @@ impl Hosting {
         let poisoned_before = self.outlets.flags.borrow().poisoned;
         self.outlets.flags.send_if_modified(|known| std::mem::replace(known, flags) != flags);
         if let Some(panicked) = self.replica.poisoned()
-            && poisoned_before.is_none()
+            && poisoned_before != Some(panicked.index)
         {
             let index = panicked.index;
             let message = &panicked.message;
@@ -177,7 +168,8 @@ impl Replicated for Hosting {
         let step = self.replica.apply(term, item, &mut self.out);
         if let Some(frozen) = self.replica.take_checkpoint() {
             // Whoever compares is still busy with the last one: this one is passed over.
-            let _ = self.outlets.checkpoints.try_send((self.replica.index(), frozen));
+            let mark = Mark { index: self.replica.index(), term, time_us: item.time_us() };
+            let _ = self.outlets.checkpoints.try_send((mark, frozen));
         }
         if item.is_control() {
             self.tell_sessions();
@@ -210,6 +202,9 @@ impl Replicated for Hosting {
         let rebuilt = self.replica.rebuild(snapshot, items, &mut self.out);
         rebuilt.map_err(|error| StateError(error.to_string()))?;
         self.tell();
+        if let Some(index) = self.replica.take_passed() {
+            self.core.tell(GroupEvent::Skipped { index });
+        }
         Ok(())
     }
 

@@ -10,11 +10,12 @@ use super::{
 };
 use crate::groups::{
     bonds::{Bond, BondEvent, Reply},
+    config::MAX_COMMAND_BYTES,
     event::GroupEvent,
     formation::{Input, Status},
     member::{IncarnationId, MemberId},
     raft::{Node, RaftView, Role},
-    state::EncodedRun,
+    state::{Call, EncodedRun},
 };
 
 impl Worker {
@@ -101,11 +102,11 @@ impl Worker {
                     self.heard_unwanted(from, evict, barred);
                 }
             }
-            Word::Digest { incarnation, index, digest } => {
+            Word::Digest { incarnation, mark, digest } => {
                 if self.is_in(incarnation)
                     && let Some(peer) = from.peer()
                 {
-                    self.compare(peer, index, digest);
+                    self.compare(peer, mark, digest);
                 }
             }
         }
@@ -133,10 +134,13 @@ impl Worker {
                     let session = run.view().map(|run| run.session);
                     session.and_then(owner).is_none_or(|owner| from.is_of(&owner))
                 };
-                EncodedRun::parse(run).filter(is_theirs).map(What::Calls)
+                EncodedRun::parse(run).filter(is_theirs).filter(fits).map(What::Calls)
             }
             Some(Question::Open { incarnation, session }) if ours(incarnation) => {
-                from.peer().map(|peer| What::Session(session, peer))
+                // Logged, it would end the session for whose it is.
+                let owner = running.callers.borrow().get(&session).copied();
+                let peer = from.peer().filter(|peer| owner.is_none_or(|owner| owner == *peer));
+                peer.map(|peer| What::Session(session, peer))
             }
             Some(Question::Read { incarnation }) if ours(incarnation) => {
                 let node = node.clone();
@@ -152,7 +156,10 @@ impl Worker {
         };
         match what {
             // If there are too many, those that are dropped are sent again.
-            Some(what) => drop(self.forwarded.try_send(Forwarded { what, reply })),
+            Some(what) => {
+                let room = self.room.clone().try_acquire_many_owned(what.bytes()).ok();
+                drop(room.map(|room| self.forwarded.try_send(Forwarded { what, reply, room })));
+            }
             None => not_now(reply),
         }
     }
@@ -199,6 +206,12 @@ async fn tell_leaving(bond: &Bond, leaving: &Word) -> bool {
         && bond.ask(encode(&Question::Heard), FAREWELL).await.is_ok()
 }
 
+/// Whether no call is larger than one may be: a node that keeps to it does not send such.
+fn fits(run: &EncodedRun) -> bool {
+    let bytes = |call: Call<'_>| call.map(<[u8]>::len).fold(0, usize::saturating_add);
+    run.view().is_some_and(|mut run| run.calls.all(|call| bytes(call) <= MAX_COMMAND_BYTES))
+}
+
 /// Waits until this member is not needed any more. Of two voters the other one cannot do anything
 /// alone: that it is alone from now on takes both.
 async fn released(node: &Node) {
@@ -212,5 +225,86 @@ async fn released(node: &Node) {
     if view.wait_for(is_out).await.is_ok() {
         // It is in the log here, and the leader is yet to hear that; it may say nothing after that.
         drop(timeout(LAST_WORDS, view.wait_for(|view| !view.changing)).await);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{sync::Arc, time::Duration};
+
+    use super::*;
+    use crate::groups::{
+        Group,
+        group::Core,
+        state::{RunBuilder, SessionId},
+        tests::{join, nodes, sum::Sum, within},
+    };
+
+    /// A group of three: the leader, two others, and what these are inside.
+    async fn group() -> (Vec<crate::Network>, [Group<Sum>; 3], [Arc<Core>; 2]) {
+        let nodes = nodes(3).await;
+        let mut groups: Vec<_> = nodes.iter().map(join).collect();
+        for group in &groups {
+            within(20, group.when().online()).await;
+            within(5, group.execute(1)).await.unwrap();
+        }
+        groups.sort_by_key(|group| !group.is_leader());
+        let groups: [_; 3] = groups.try_into().unwrap();
+        let cores = [1, 2].map(|place: usize| groups[place].shared().core().clone());
+        (nodes, groups, cores)
+    }
+
+    /// What a leader answers to whatever a member asks.
+    async fn answer(core: &Core, question: &Question) -> Option<Answer> {
+        let leader = core.node().unwrap().view().borrow().leader.unwrap();
+        let bond = core.bond_with(&leader).unwrap();
+        let answer = within(10, bond.ask(encode(question), Duration::from_secs(5))).await;
+        decode(&answer.unwrap())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nobody_opens_the_session_of_another() {
+        let (_nodes, groups, [owner, other]) = group().await;
+        let incarnation = owner.node().unwrap().incarnation();
+        let question = Question::Open { incarnation, session: owner.session() };
+        let theirs = other.session();
+        for _ in 0..5 {
+            let calls: Vec<_> = (0..20).map(|_| groups[1].execute(1)).collect();
+            assert_eq!(answer(&other, &question).await, Some(Answer::NotNow));
+            for call in calls {
+                within(5, call).await.unwrap();
+            }
+        }
+        assert_eq!(owner.queue().session(), Some(owner.session()));
+        assert_eq!((other.session(), other.queue().session()), (theirs, Some(theirs)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_call_that_no_node_makes_does_not_get_into_the_log() {
+        let (_nodes, groups, [member, _]) = group().await;
+        let incarnation = member.node().unwrap().incarnation();
+        let before = groups[0].log_position();
+        let append = |bytes: usize| {
+            let mut run = RunBuilder::new(member.session(), 2, 2);
+            run.push(&vec![0; bytes]);
+            Question::Append { incarnation, run: run.finish().bytes().clone() }
+        };
+        let answered = answer(&member, &append(MAX_COMMAND_BYTES + 1)).await;
+        assert_eq!((answered, groups[0].log_position()), (Some(Answer::NotNow), before));
+        let answered = answer(&member, &append(MAX_COMMAND_BYTES)).await;
+        assert!(matches!(answered, Some(Answer::Appended { .. })), "{answered:?}");
+    }
+
+    #[test]
+    fn a_call_is_limited_as_at_the_node_that_makes_it() {
+        let run = |commands: &[usize]| {
+            let mut run = RunBuilder::new(SessionId(1), 1, 1);
+            run.push(&[1]);
+            run.push_many(&commands.iter().map(|bytes| vec![7; *bytes]).collect::<Vec<_>>());
+            run.finish()
+        };
+        let half = MAX_COMMAND_BYTES / 2;
+        assert!(fits(&run(&[half, half])));
+        assert!(!fits(&run(&[half, half, 1])) && !fits(&run(&[MAX_COMMAND_BYTES + 1])));
     }
 }

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use crate::{
     groups::{
         formation,
-        index::Index,
+        index::{Index, Term},
         member::{IncarnationId, MemberId},
         raft::ReadPoint,
         state::SessionId,
@@ -23,11 +23,23 @@ pub(super) enum Word {
     Formation(formation::Message),
     /// This member goes for good: its log is in memory, and its node stops, or it leaves the group.
     Leaving { incarnation: IncarnationId },
-    /// The state after this command has this digest.
-    Digest { incarnation: IncarnationId, index: Index, digest: Digest },
+    /// The state at this checkpoint has this digest.
+    Digest { incarnation: IncarnationId, mark: Mark, digest: Digest },
     /// From the leader: whom the operator wants out, and whose bonds are to be closed since they keep
     /// their votes only because there would be too few voters without them.
     Unwanted { incarnation: IncarnationId, evict: Vec<MemberId>, barred: Vec<MemberId> },
+}
+
+/// Which checkpoint is meant. After one command there may be several of them, by leaders that
+/// followed one another, and the state is not the same at each: it knows the time, for one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Mark {
+    /// The last command before it.
+    pub(super) index: Index,
+    /// The term of the leader that has logged it.
+    pub(super) term: Term,
+    /// That leader's time, in microseconds since 1970.
+    pub(super) time_us: u64,
 }
 
 /// Something that is asked of a leader.

@@ -12,6 +12,7 @@ mod life;
 mod members;
 mod messages;
 mod operations;
+mod poisoned;
 mod pump;
 mod reads;
 mod sessions;
@@ -22,7 +23,7 @@ mod views;
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use tokio::{
-    sync::{mpsc, watch},
+    sync::{Semaphore, mpsc, watch},
     time::{Instant, sleep, sleep_until},
 };
 use tokio_util::sync::CancellationToken;
@@ -33,6 +34,8 @@ use self::{
     checkpoints::Digests,
     hosting::{Callers, Flags},
     members::{Changed, Members},
+    messages::Mark,
+    poisoned::Poisoned,
     pump::{Forwarded, Pump},
     sessions::Strangers,
 };
@@ -41,7 +44,6 @@ use super::{
     bonds::{BondEvent, Bonds, GroupBonds},
     formation::{Formation, Input},
     group::{Asked, Core},
-    index::Index,
     member::{IncarnationId, MemberId},
     meter::Meter,
     raft::{Node, RaftView},
@@ -124,8 +126,11 @@ struct Worker {
     candidates: BTreeSet<PeerId>,
     members: Members,
     forwarded: mpsc::Sender<Forwarded>,
+    /// For the bytes of what is forwarded.
+    room: Arc<Semaphore>,
     digests: Digests,
     strangers: Strangers,
+    poisoned: Poisoned,
     leader_without_ticket: Option<(PeerId, Instant)>,
     /// Since when the voters with tickets are no quorum.
     quorum_lost_since: Option<Instant>,
@@ -146,7 +151,7 @@ enum Inner {
     /// A change of members has been made, or not.
     Changed(Changed),
     /// A checkpoint's digest.
-    Digest { incarnation: IncarnationId, index: Index, digest: Digest },
+    Digest { incarnation: IncarnationId, mark: Mark, digest: Digest },
 }
 
 /// What a worker hears, beside what its Raft node tells.
@@ -180,6 +185,11 @@ async fn serve(parts: WorkerParts) {
     if let Some(earlier) = parts.turn.earlier {
         earlier.cancelled().await;
         announce(&core);
+    }
+    if spec::may_forget(core.config()) {
+        let group = core.config().group_id();
+        tracing::warn!(%group, "a strict group in memory forgets what it agreed on if a majority of \
+            its members restarts");
     }
     let me = MemberId::new(&core.local(), u64::from_le_bytes(random.bytes()));
     let mut formation = Formation::new(
@@ -221,8 +231,10 @@ async fn serve(parts: WorkerParts) {
         session_of: None,
         candidates: BTreeSet::new(),
         forwarded,
+        room: Arc::new(Semaphore::new(pump::FORWARDED_BYTES)),
         digests: Digests::default(),
         strangers: Strangers::default(),
+        poisoned: Poisoned::default(),
         leader_without_ticket: None,
         quorum_lost_since: None,
         tickets_expired: false,
@@ -280,8 +292,8 @@ impl Worker {
     async fn hear(&mut self, inner: Inner) {
         match inner {
             Inner::Changed(changed) => self.changed(changed).await,
-            Inner::Digest { incarnation, index, digest } => {
-                self.digested(incarnation, index, digest);
+            Inner::Digest { incarnation, mark, digest } => {
+                self.digested(incarnation, mark, digest);
             }
         }
     }
@@ -304,6 +316,7 @@ impl Worker {
             self.checkpoint().await;
             self.judge_tickets();
             self.relent();
+            self.hand_on_if_poisoned();
             self.end_sessions().await;
             let pause = match self.wants_ticks() {
                 _ if self.is_opening() => OPENING,

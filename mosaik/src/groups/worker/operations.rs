@@ -78,7 +78,15 @@ impl Worker {
         });
     }
 
+    /// Only what has made this leader's machine panic: a command that was applied has been answered,
+    /// and is in snapshots.
     async fn skip(&self, node: Node, index: Index, done: oneshot::Sender<Result<(), Error>>) {
+        let poisoned = self.running.as_ref().and_then(|running| running.flags.borrow().poisoned);
+        if poisoned != Some(index) {
+            let (me, why) = (self.core.local(), "its state machine did not panic at this command");
+            let _ = done.send(Err(Error::Unsuitable(me, why)));
+            return;
+        }
         let control = Control::Skip { index };
         let logged = self.logged(&node, &control).await;
         let limit: Duration = self.core.config().consensus().forward_timeout;

@@ -9,7 +9,7 @@ use std::{sync::Arc, time::Duration};
 
 use futures::StreamExt;
 use tokio::{
-    sync::mpsc,
+    sync::{OwnedSemaphorePermit, mpsc},
     time::{Instant, sleep_until},
 };
 
@@ -36,6 +36,8 @@ const MAX_ITEM_BYTES: usize = 1024 * 1024;
 const OVERHEAD: usize = 1024;
 /// Calls of others that wait for the pump.
 pub(super) const FORWARDED: usize = 1024;
+/// Their bytes.
+pub(super) const FORWARDED_BYTES: usize = 64 * 1024 * 1024;
 /// The pause after a refusal.
 const AGAIN: Duration = Duration::from_millis(5);
 /// After so long without an answer a session is asked for again.
@@ -48,12 +50,23 @@ const REST: Duration = Duration::from_secs(60);
 pub(super) struct Forwarded {
     pub(super) what: What,
     pub(super) reply: Reply,
+    /// Where its bytes are counted until the pump has it.
+    pub(super) room: OwnedSemaphorePermit,
 }
 
 #[derive(Debug)]
 pub(super) enum What {
     Calls(EncodedRun),
     Session(SessionId, PeerId),
+}
+
+impl What {
+    pub(super) fn bytes(&self) -> u32 {
+        match self {
+            Self::Calls(run) => u32::try_from(run.bytes().len()).unwrap_or(u32::MAX),
+            Self::Session(..) => 0,
+        }
+    }
 }
 
 /// Whom the calls go to.
@@ -108,16 +121,19 @@ impl Pump {
             seen.mark_unchanged();
             bonds.mark_unchanged();
             self.look_for_the_leader();
+            self.turn_others_away();
             self.expire();
             if self.pause.is_none_or(|until| until <= Instant::now()) {
                 self.pause = None;
                 self.send().await;
             }
             let (core, next_look) = (self.core.clone(), self.next_look());
+            // Enough for the next entry.
+            let is_full = self.bytes_of_others() >= MAX_ITEM_BYTES;
             tokio::select! {
                 () = core.queue().woken() => {}
                 Some(landed) = self.flights.next() => self.land(landed),
-                Some(forwarded) = self.forwarded.recv() => self.take(forwarded),
+                Some(forwarded) = self.forwarded.recv(), if !is_full => self.take(forwarded),
                 _ = seen.changed() => {}
                 _ = bonds.changed() => {}
                 () = sleep_until(next_look) => {}
@@ -245,11 +261,22 @@ impl Pump {
         is_small
     }
 
+    fn bytes_of_others(&self) -> usize {
+        self.others.iter().map(|(run, _)| run.bytes().len()).sum()
+    }
+
+    /// Who does not lead any more has no use for what it was given before.
+    fn turn_others_away(&mut self) {
+        if !matches!(self.target, Target::Here(..)) {
+            self.others.drain(..).for_each(|(_, reply)| answer(reply, Answer::NotNow));
+        }
+    }
+
     /// Another member's calls: for the log, if this node leads.
     fn take(&mut self, forwarded: Forwarded) {
         let mut next = Some(forwarded);
         let mut bytes = 0;
-        while let Some(Forwarded { what, reply }) = next {
+        while let Some(Forwarded { what, reply, room: _room }) = next {
             match (what, &self.target) {
                 (What::Calls(run), Target::Here(..)) => {
                     bytes += run.bytes().len();

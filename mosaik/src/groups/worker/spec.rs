@@ -33,6 +33,11 @@ pub(super) fn strict(config: &GroupConfig) -> Option<usize> {
     }
 }
 
+/// Whether what several members have agreed upon can be lost although each of them comes back.
+pub(super) fn may_forget(config: &GroupConfig) -> bool {
+    config.storage() == Storage::Memory && strict(config).is_some_and(|founders| founders > 1)
+}
+
 pub(super) fn is_observer(config: &GroupConfig) -> bool {
     config.preference == LeadershipPreference::Observer
 }

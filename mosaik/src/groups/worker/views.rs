@@ -54,7 +54,8 @@ impl Worker {
         let leader = leader.filter(|_| in_touch || view.role != Role::Leader);
         let allowed = takes_commands(&flags) && !self.tickets_expired;
         let online = in_touch && leader.is_some() && allowed;
-        Seen { leader, term: view.term, online }
+        let founded_ms = running.node.incarnation().founded_ms();
+        Seen { leader, term: view.term, founded_ms, online }
     }
 
     /// Publishes what the application sees, and tells what has changed.
@@ -98,6 +99,7 @@ pub(super) fn formation_view(running: &Running) -> formation::RaftView {
         open: flags.open,
         dissolved: flags.dissolved,
         yielded_to: flags.yielded_to,
+        poisoned: flags.poisoned.is_some(),
         membership: Membership {
             at: view.members.at,
             configs: view.members.configs.clone(),

@@ -166,3 +166,62 @@ async fn a_member_that_does_not_read_loses_messages_and_holds_up_nobody() {
     assert_eq!(raw.b.down().await.0.peer(), raw.a.id);
     assert_eq!(raw.b.bonds.bonds().len(), 1);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_peer_has_a_limited_time_for_each_step_of_the_handshake() {
+    let nodes = nodes(&net(1), 2);
+    let (a, _b) = (nodes[0].join(spec(1)), nodes[1].join(spec(2)));
+    let link = nodes[0].link(&nodes[1]).await;
+    let group = a.bonds.group();
+    let proofs = Proofs::new(&group.secret, group.id, &link, a.id, nodes[1].id);
+    let proof = proofs.of(Side::Opener);
+    let claim = schema::encode(&Claim { version: VERSION, group: group.id, proof }).unwrap();
+    // For the first message, and for the second, before which tickets may have to be judged.
+    for (messages, limit) in [(0, STEP), (1, STEP + Duration::from_secs(3))] {
+        let (send, recv) = link.open(StreamKind::Bond).await.unwrap();
+        let (mut writer, mut reader) = (FrameWriter::new(send), FrameReader::new(recv, 1 << 16));
+        // Something that shows the stream to the other side.
+        writer.write(&mut [Bytes::from_static(&[])]).await.unwrap();
+        let begun = Instant::now();
+        for _ in 0..messages {
+            writer.send(claim.clone()).await.unwrap();
+        }
+        let ended = soon(async {
+            loop {
+                if let Err(error) = reader.next().await {
+                    return error;
+                }
+            }
+        })
+        .await;
+        assert_eq!(super::super::session::reason_of(&ended), CloseReason::Timeout);
+        let took = begun.elapsed();
+        assert!(took >= limit && took < limit + Duration::from_millis(200), "{took:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_snapshot_is_judged_by_its_head_and_taken_one_at_a_time() {
+    use super::super::protocol::{Frame, Head, Kind, Outcome, read_frame};
+    let mut raw = raw().await;
+    raw.b.bonds.serve(Some(Arc::new(Toy::default())));
+    let said = |head: &Head, body: &'static [u8]| {
+        Frame::new(head, Bytes::from_static(body)).unwrap().into_chunks()
+    };
+    let offer = |id| Head::Offer { id, length: 1 << 30, kind: Kind::Snapshot };
+    raw.session.writer.write(&mut said(&offer(1), b"stranger")).await.unwrap();
+    let refused = soon(raw.session.reader.next()).await.unwrap().unwrap();
+    let (head, _) = read_frame(&refused).unwrap();
+    assert_eq!(head, Head::Answer { id: 1, outcome: Outcome::Gone });
+    for id in 2..5 {
+        raw.session.writer.write(&mut said(&offer(id), b"head")).await.unwrap();
+        let taken = soon(raw.session.reader.next()).await.unwrap().unwrap();
+        let (head, _) = read_frame(&taken).unwrap();
+        assert!(matches!(head, Head::Take { id: taken, .. } if taken == id), "{head:?}");
+    }
+    // Only the last one is still waited for, and fails alone.
+    let failed = soon(raw.session.reader.next()).await.unwrap().unwrap();
+    let (head, _) = read_frame(&failed).unwrap();
+    assert_eq!(head, Head::Answer { id: 4, outcome: Outcome::Failed });
+    assert!(timeout(Duration::from_secs(60), raw.session.reader.next()).await.is_err());
+}

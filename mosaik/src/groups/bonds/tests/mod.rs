@@ -75,8 +75,12 @@ impl Node {
 
     fn on(transport: Transport, tasks: Tasks, random: Random) -> Self {
         transport.set_admission(Arc::new(Open));
-        let bonds =
-            Bonds::start(BondsParts { transport: transport.clone(), tasks: tasks.child(), random });
+        let bonds = Bonds::start(BondsParts {
+            transport: transport.clone(),
+            tasks: tasks.child(),
+            random,
+            handshake_timeout: STEP,
+        });
         transport.listen();
         Self { id: transport.id(), transport, bonds, tasks }
     }
@@ -210,6 +214,8 @@ async fn soon<T>(future: impl Future<Output = T>) -> T {
 }
 
 const LIMIT: Duration = Duration::from_secs(1);
+/// What the other side may take for a step of the handshake; not the default.
+const STEP: Duration = Duration::from_millis(1700);
 
 /// Answers with what it is asked, a while later; echoes appends; keeps snapshots.
 #[derive(Debug, Default)]
@@ -239,6 +245,10 @@ impl Served for Toy {
             let _ = source.forward(sink).await;
         }
         .boxed()
+    }
+
+    fn admits(&self, _: MemberId, head: &[u8], _: u64) -> bool {
+        head != b"stranger"
     }
 
     fn install(&self, head: Bytes, body: Bytes) -> BoxFuture<'static, Result<Bytes, Gone>> {

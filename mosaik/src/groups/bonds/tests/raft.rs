@@ -112,6 +112,7 @@ impl Cluster {
             replicated: Box::new(count.clone()),
             wire: Arc::new(bonds.wire()),
             seed: number as u64,
+            logged: tokio::sync::watch::Sender::default(),
             tasks: self.nodes[number].tasks.child(),
         });
         let node = node.await.unwrap();

@@ -138,6 +138,7 @@ impl Raft {
             open: applied.open,
             dissolved: applied.dissolved,
             yielded_to: applied.yielded,
+            poisoned: false,
             membership: Membership {
                 at: at as u64,
                 committed: !configs.is_empty() && self.commit > at,

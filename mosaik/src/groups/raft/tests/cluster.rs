@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use tokio::time::timeout;
+use tokio::{sync::watch, time::timeout};
 
 use super::{
     router::{Router, set},
@@ -80,6 +80,7 @@ impl Cluster {
             replicated: Box::new(state.clone()),
             wire: self.router.wire(member(number)),
             seed: self.seed * 100 + number,
+            logged: watch::Sender::default(),
             tasks: self.tasks.clone(),
         };
         let node = Node::start(parts).await.unwrap();

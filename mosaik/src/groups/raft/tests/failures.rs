@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::time::timeout;
+use tokio::{sync::watch, time::timeout};
 
 use super::{
     Router,
@@ -62,6 +62,7 @@ async fn a_state_that_panics_stops_its_node_which_says_so() {
         replicated: Box::new(Broken),
         wire: Router::default().wire(member(1)),
         seed: 1,
+        logged: watch::Sender::default(),
         tasks: tasks.clone(),
     };
     let node = Node::start(parts).await.unwrap();

@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use super::{Cluster, cluster::member, router::set};
-use crate::groups::raft::{ChangeError, Limits, Role};
+use crate::groups::raft::{Begun, ChangeError, Limits, Role};
 
 #[tokio::test(start_paused = true)]
 async fn one_becomes_three_and_a_dead_voter_is_replaced() {
@@ -129,7 +129,9 @@ async fn a_joint_change_is_finished_by_the_next_leader() {
 async fn founding_twice_is_founding_once() {
     let mut cluster = Cluster::founded(1, Limits::default()).await;
     cluster.add(5).await;
-    cluster.nodes[&1].initialize(set(&[member(1)])).await.unwrap();
+    let again = cluster.nodes[&1].initialize(set(&[member(1), member(2)])).await;
+    assert_eq!(again, Ok(Begun::Before));
+    assert_eq!(cluster.view(1).members.voters, set(&[member(1)]));
     cluster.start(2).await;
     let refused = cluster.nodes[&2].initialize(set(&[member(1)])).await;
     assert!(matches!(refused, Err(ChangeError::Impossible(_))), "{refused:?}");

@@ -1,11 +1,21 @@
 //! Snapshots: made, sent, and made use of.
 
+use bytes::Bytes;
+
 use super::{
     Cluster,
     cluster::member,
     state::{adding, poison, skipping},
 };
-use crate::groups::raft::Limits;
+use crate::groups::{
+    member::IncarnationId,
+    raft::{
+        AnswerError, Limits,
+        fuzzing::sample_head,
+        messages::{Address, SnapshotHead, encode},
+        type_config::Vote,
+    },
+};
 
 fn small() -> Limits {
     Limits { snapshot_every: 100, keep_entries: 10, ..Limits::default() }
@@ -122,4 +132,37 @@ async fn a_command_that_cannot_be_applied_is_skipped_on_request() {
         cluster.add(1).await;
         cluster.agree(402).await;
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_snapshot_is_refused_by_its_head_unless_the_leader_sends_it() {
+    let cluster = Cluster::founded(3, Limits::default()).await;
+    let leader = cluster.leader().await;
+    let followed = |cluster: &Cluster| {
+        cluster.nodes.keys().all(|number| cluster.view(*number).leader == Some(member(leader)))
+    };
+    cluster.until("all follow", followed).await;
+    let other = leader % 3 + 1;
+    let third = other % 3 + 1;
+    let (node, term) = (&cluster.nodes[&other], cluster.view(other).term.0);
+    let right = Address { incarnation: node.incarnation(), to: node.me() };
+    let head = |address, term, of| {
+        let vote = (&Vote::new_committed(term, member(of))).into();
+        encode(&SnapshotHead { address, vote, ..sample_head() })
+    };
+    let length = sample_head().len;
+    let admits = |from, head: &Bytes, length| node.admits(member(from), head, length);
+    assert_eq!(admits(leader, &head(right, term, leader), length), Ok(()));
+    // A leader that is not known here yet.
+    assert_eq!(admits(third, &head(right, term + 1, third), length), Ok(()));
+    let (gone, malformed) = (Err(AnswerError::Gone), Err(AnswerError::Malformed));
+    assert_eq!(admits(third, &head(right, term, third), length), gone);
+    assert_eq!(admits(third, &head(right, term - 1, third), length), gone);
+    assert_eq!(admits(third, &head(right, term, leader), length), malformed);
+    assert_eq!(admits(leader, &head(right, term, leader), length + 1), malformed);
+    let elsewhere = Address { to: member(third), ..right };
+    assert_eq!(admits(leader, &head(elsewhere, term, leader), length), gone);
+    let before = Address { incarnation: IncarnationId::default(), ..right };
+    assert_eq!(admits(leader, &head(before, term, leader), length), gone);
+    assert_eq!(admits(leader, &Bytes::from_static(&[7; 20]), length), malformed);
 }

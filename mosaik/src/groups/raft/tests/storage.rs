@@ -24,7 +24,7 @@ struct Builder;
 impl StoreBuilder<Types, MemoryLog, Machine, ()> for Builder {
     async fn build(&self) -> Result<((), MemoryLog, Machine), StorageError<Types>> {
         let limits = Limits::default();
-        let log = MemoryLog::new(limits.page_bytes);
+        let log = MemoryLog::new(limits.page_bytes, watch::Sender::default());
         let outlets = Outlets {
             applied: watch::Sender::new(Applied::default()),
             drafts: mpsc::channel(1).0,
