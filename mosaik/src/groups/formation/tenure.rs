@@ -179,10 +179,14 @@ impl Formation {
                 None
             }
             Message::Removed { incarnation, member, at } => {
-                // A membership that is older than what is here knows nothing of this member.
+                // A membership that is older than what is here knows nothing of this member. That
+                // it is the same, and this member is not in it, is what becomes of who was about to
+                // be taken in when the leader was lost.
+                let named = view.membership.contains(&self.me);
+                let is_news = at > view.membership.at || at == view.membership.at && !named;
                 let removed = incarnation == tenure.incarnation
                     && member == self.me
-                    && at > view.membership.at
+                    && is_news
                     && self.is_known_leader(&from, tenure, &view);
                 removed.then(|| self.discard(incarnation, Discarded::Removed))
             }

@@ -78,6 +78,21 @@ fn only_the_leader_says_that_a_member_is_removed() {
 }
 
 #[test]
+fn who_was_not_taken_in_after_all_is_told_so() {
+    // It has the log up to there, and the leader that would take it in is lost.
+    let mut view = following(0, 1, OURS());
+    view.membership.configs = vec![[member(1), member(2), member(3)].into()];
+    let inside = || {
+        let mut node = Node::inside(0, elastic(), view.clone());
+        node.bonded(leading(1, OURS()));
+        node
+    };
+    assert_eq!(discarded(&inside().waits(ms(60_000))), None);
+    assert_eq!(discarded(&inside().hears(1, removed(0))), None);
+    assert_eq!(discarded(&inside().hears(1, removed(1))), Some(Discarded::Removed));
+}
+
+#[test]
 fn who_was_removed_by_a_leader_it_has_never_followed_believes_it() {
     let mut node = Node::inside(0, strict(3), following(0, 1, OURS()));
     node.bonded(leading(1, OURS()));
