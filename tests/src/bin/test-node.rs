@@ -191,12 +191,21 @@ async fn group(network: Network, profile: &str) -> anyhow::Result<()> {
     }
 }
 
-/// Executes a command until it is answered.
 async fn add(group: Group<Counter>, number: u64) {
+    match surely(&group, number).await {
+        Ok(total) => println!("added {total}"),
+        Err(error) => println!("failed {error}"),
+    }
+}
+
+/// Executes a command until it is answered.
+async fn surely<M>(group: &Group<M>, number: u64) -> Result<u64, CommandError<M>>
+where
+    M: StateMachine<Command = u64, Response = u64>,
+{
     let mut answer = group.execute(number).await.map(|committed| *committed);
     loop {
         answer = match answer {
-            Ok(total) => return println!("added {total}"),
             Err(CommandError::Timeout(pending)) => {
                 pending.retry().await.map(|committed| committed[0])
             }
@@ -204,7 +213,7 @@ async fn add(group: Group<Counter>, number: u64) {
                 tokio::time::sleep(Duration::from_millis(20)).await;
                 group.execute(number).await.map(|committed| *committed)
             }
-            Err(error) => return println!("failed {error}"),
+            other => return other,
         };
     }
 }
@@ -258,9 +267,7 @@ async fn fill(name: &str, commands: u64) -> anyhow::Result<()> {
     let groups: Vec<_> = nodes.iter().map(join).collect();
     for quarter in 1..=4 {
         for _ in 0..commands / 4 / AT_ONCE {
-            groups[0].when().online().await;
-            let calls = (0..AT_ONCE).map(|_| groups[0].execute(1));
-            try_join_all(calls).await?;
+            try_join_all((0..AT_ONCE).map(|_| surely(&groups[0], 1))).await?;
         }
         let given = quarter * (commands / 4 / AT_ONCE) * AT_ONCE;
         anyhow::ensure!(groups[0].read(|sum| sum.0) == given, "some were lost or doubled");

@@ -26,6 +26,7 @@ use std::{
 use mosaik::testing::{Simulation, simulate};
 
 pub use self::{fault::Fault, plan::Plan, run::Outcome};
+use crate::scaled;
 
 /// So much real time a run gets. It takes less than a second; but virtual time stands still while
 /// tasks wake each other without end.
@@ -49,7 +50,7 @@ where
         outcome.findings().extend(panics);
         sender.send(outcome)
     });
-    receiver.recv_timeout(LIMIT).unwrap_or_else(|_| {
+    receiver.recv_timeout(scaled(LIMIT)).unwrap_or_else(|_| {
         // The thread is left to itself: nothing stops one that spins.
         let mut outcome = T::default();
         let text = "of real time: something goes round in circles";
