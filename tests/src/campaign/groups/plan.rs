@@ -55,16 +55,18 @@ impl Plan {
         let split =
             (strict.is_none() && rng.random_bool(0.5)).then(|| Fault::partition(rng, nodes));
         let episodes = rng.random_range(1..=2);
-        Self {
+        let mut plan = Self {
             nodes,
             strict,
             snapshot_every: [5, 50, 20_000][rng.random_range(0..3)],
             clients: rng.random_range(1..=2),
-            readers: rng.random_range(0..=1),
+            readers: 0,
             pause: Duration::from_millis([50, 200, 500][rng.random_range(0..3)]),
             split,
             episodes: (0..episodes).map(|_| episode(rng, nodes, strict)).collect(),
-        }
+        };
+        plan.readers = rng.random_range(0..=1);
+        plan
     }
 
     /// What is done is what a fault shows by, and it is done soon.
