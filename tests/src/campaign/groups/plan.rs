@@ -94,7 +94,7 @@ impl Plan {
 /// A node comes back, and gets all from a snapshot.
 fn late(rng: &mut StdRng, nodes: usize) -> Episode {
     let node = rng.random_range(0..nodes);
-    let back = Duration::from_millis(rng.random_range(4_000..5_000));
+    let back = Duration::from_millis(rng.random_range(7_000..8_000));
     vec![(Duration::from_secs(1), Fault::Crash(node)), (back, Fault::Restart(node))]
 }
 
