@@ -42,5 +42,5 @@ fn reads_at_a_leader_that_may_be_none_are_found() {
 
 #[test]
 fn snapshots_without_sessions_are_found() {
-    is_found(DeliberateFault::ForgetsSessions, 10, &["not linearizable", "differs", "twice"]);
+    is_found(DeliberateFault::ForgetsSessions, 20, &["not linearizable", "differs", "twice"]);
 }
