@@ -131,6 +131,15 @@ impl Oracle {
         self.crashed.insert(place);
     }
 
+    /// Every log with these commands is gone.
+    pub fn gone(&mut self, entries: &[u64]) {
+        for entry in entries {
+            if let Some(call) = self.calls.get_mut(entry) {
+                call.told = Told::Unknown;
+            }
+        }
+    }
+
     /// This is what the group has in the end.
     pub fn judge(&mut self, entries: &[u64]) {
         let origin = entries.first();
@@ -322,6 +331,20 @@ mod tests {
         oracle.merged(A, 2);
         oracle.judge(&[1]);
         one_finding(&oracle, "is lost");
+    }
+
+    #[test]
+    fn an_elastic_group_may_lose_what_no_log_has_any_more() {
+        for (buried, findings) in [(true, 0), (false, 1)] {
+            let mut oracle = Oracle::new(false);
+            applied(&mut oracle, A, &[1]);
+            oracle.crashed(A);
+            if buried {
+                oracle.gone(&[1]);
+            }
+            oracle.judge(&[]);
+            assert_eq!(oracle.findings.len(), findings, "{:?}", oracle.findings);
+        }
     }
 
     #[test]

@@ -168,9 +168,22 @@ impl Run {
     }
 
     fn crash(&mut self, node: usize) {
+        self.bury(node);
         self.nodes.crash(node);
         self.shared.oracle().crashed(self.place(node));
         self.members.remove(&node);
+    }
+
+    /// An incarnation whose only log is in the memory of a node that crashes is gone, and nobody is
+    /// left to tell it.
+    fn bury(&self, node: usize) {
+        let origin = |member: &Clients| member.group.read(|journal| journal.extent.origin);
+        let Some(dying) = self.members.get(&node) else { return };
+        let is_left =
+            |(other, member): (&usize, &Clients)| *other != node && origin(member) == origin(dying);
+        if self.plan.strict.is_none() && !self.members.iter().any(is_left) {
+            self.shared.oracle().gone(&dying.group.read(|journal| journal.entries.clone()));
+        }
     }
 
     async fn end_faults(&mut self) {
