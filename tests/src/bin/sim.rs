@@ -132,7 +132,7 @@ fn campaign_of_groups(
     let begun = Instant::now();
     let mut total = groups::Outcome::default();
     let mut failed = Vec::new();
-    let mut faults = 0;
+    let (mut faults, mut stopped) = (0, 0);
     groups::run_seeds(first, runs, deliberate, |seed, outcome| {
         if verbose || runs == 1 {
             println!("seed {seed}: {outcome:#?}\n{:#?}", groups::Plan::new(seed, deliberate));
@@ -149,13 +149,14 @@ fn campaign_of_groups(
         total.unknown += outcome.unknown;
         total.read += outcome.read;
         total.lost += outcome.lost;
+        stopped += usize::from(outcome.stopped);
         total.elapsed += outcome.elapsed;
         total.healed = total.healed.max(outcome.healed);
     });
     println!(
         "{runs} seeds from {first}: {} failed; {} faults, {} commands answered, {} refused, {} \
-         neither, {} strong reads, {} lost with a report, {} times somebody led, {:?} of virtual time, at most {:?} to \
-         heal; {:?}",
+         neither, {} strong reads, {} lost with a report, {} times somebody led, {} elastic groups \
+         lost most of their logs and stopped, {:?} of virtual time, at most {:?} to heal; {:?}",
         failed.len(),
         faults,
         total.answered,
@@ -164,6 +165,7 @@ fn campaign_of_groups(
         total.read,
         total.lost,
         total.holders,
+        stopped,
         total.elapsed,
         total.healed,
         begun.elapsed()

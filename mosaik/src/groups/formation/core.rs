@@ -29,6 +29,9 @@ pub(crate) struct Formation {
     pub(super) me: MemberId,
     pub(super) peers: Peers,
     pub(super) ended: Ended,
+    /// Who has given way to whom, by what their members said: a chain is followed when those in it
+    /// have moved on.
+    pub(super) yields: Ended,
     /// `None` only while a rule holds it in its hands.
     pub(super) phase: Option<Phase>,
     pub(super) raft: Option<RaftView>,
@@ -61,6 +64,7 @@ impl Formation {
             me,
             peers: Peers::default(),
             ended: Ended::default(),
+            yields: Ended::default(),
             phase: Some(Phase::Idle(Idle::new(now))),
             raft: None,
             rng: StdRng::from_seed(seed),
@@ -136,7 +140,14 @@ impl Formation {
         match input {
             Input::Candidates(candidates) => self.peers.candidates = candidates,
             Input::Bonded { peer, status } | Input::Status { from: peer, status } => {
+                let (of, winner) = (status.incarnation, status.yielded_to);
+                let leads = status.leads_open();
                 if peer != self.peer && self.peers.tell(peer, status) {
+                    match (of, winner) {
+                        (Some(of), Some(winner)) => self.yields.insert(of, Ending::Yielded(winner)),
+                        (Some(of), None) if leads => self.yields.remove(of),
+                        _ => {}
+                    }
                     self.correct(peer);
                 }
             }

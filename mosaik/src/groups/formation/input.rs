@@ -43,8 +43,10 @@ pub(crate) enum Input {
 /// Who takes part, as the last membership entry in the log says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Membership {
-    /// Where in the Raft log the entry is.
+    /// Where in the Raft log the entry is, ...
     pub(crate) at: u64,
+    /// ... and the term of the leader that has logged it.
+    pub(crate) term: u64,
     /// The voters: one set, or the two of a joint configuration; none in an empty log.
     pub(crate) configs: Vec<BTreeSet<MemberId>>,
     pub(crate) learners: BTreeSet<MemberId>,
@@ -75,6 +77,8 @@ pub(crate) struct RaftView {
     /// Who this Raft node is.
     pub(crate) member: MemberId,
     pub(crate) incarnation: IncarnationId,
+    /// The present term.
+    pub(crate) term: u64,
     /// The leader of the present term, as far as it is known; it need not be alive.
     pub(crate) leader: Option<MemberId>,
     /// This node leads, and has applied the first entry of its own term.

@@ -59,8 +59,8 @@ pub(crate) enum Message {
     Gone { incarnation: IncarnationId, ending: Ending },
     /// To a leader: take me in; my log is empty.
     Join { incarnation: IncarnationId, member: MemberId },
-    /// From a leader: the membership committed at `at` has you no more.
-    Removed { incarnation: IncarnationId, member: MemberId, at: u64 },
+    /// From the leader of this term: the membership committed at `at` has you no more.
+    Removed { incarnation: IncarnationId, member: MemberId, term: u64, at: u64 },
     /// From the leader of one incarnation to that of another: one of us has to give way.
     Challenge { nonce: u64, challenger: Standing, challenged: IncarnationId },
     /// The answer of one that need not give way.

@@ -214,7 +214,7 @@ impl Formation {
             let told = self.peers.bonded().find_map(|(_, status)| {
                 status.yielded_to.filter(|_| status.incarnation == Some(at))
             });
-            let remembered = match self.ended.get(at) {
+            let remembered = match self.ended.get(at).or_else(|| self.yields.get(at)) {
                 Some(Ending::Yielded(next)) => Some(next),
                 _ => None,
             };

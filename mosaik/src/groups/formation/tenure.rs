@@ -136,8 +136,8 @@ impl Formation {
         for (peer, member) in strays {
             let due = tenure.removals_told.get(&member).map(|at| *at + self.config.retry);
             if due.is_none_or(|due| self.now >= due) {
-                let at = view.membership.at;
-                self.send(peer, Message::Removed { incarnation, member, at });
+                let (term, at) = (view.term, view.membership.at);
+                self.send(peer, Message::Removed { incarnation, member, term, at });
                 tenure.removals_told.insert(member, self.now);
             }
             self.wake_at(due.unwrap_or(self.now).max(self.now + self.config.retry));
@@ -178,12 +178,15 @@ impl Formation {
                 }
                 None
             }
-            Message::Removed { incarnation, member, at } => {
-                // A membership that is older than what is here knows nothing of this member. That
-                // it is the same, and this member is not in it, is what becomes of who was about to
-                // be taken in when the leader was lost.
-                let named = view.membership.contains(&self.me);
-                let is_news = at > view.membership.at || at == view.membership.at && !named;
+            Message::Removed { incarnation, member, term, at } => {
+                // A membership that is older than what is here knows nothing of this member, unless
+                // a later leader says it: that has every entry that was ever committed, so what it
+                // does not have was not. That is what becomes of who was about to be taken in when
+                // the leader was lost; as is that it is the same, and does not name this member.
+                let known = &view.membership;
+                let named = known.contains(&self.me);
+                let is_later = at > known.at || at == known.at && !named;
+                let is_news = term > known.term || term == known.term && is_later;
                 let removed = incarnation == tenure.incarnation
                     && member == self.me
                     && is_news

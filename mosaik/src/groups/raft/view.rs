@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, time::Duration};
 use openraft::{ServerState, metrics::RaftServerMetrics};
 use tokio::time::Instant;
 
-use super::type_config::{StoredMembership, Types};
+use super::type_config::{StoredMembership, Types, term_of};
 use crate::groups::{
     index::{Cursor, Term},
     member::MemberId,
@@ -32,6 +32,8 @@ pub(crate) enum Role {
 pub(crate) struct Members {
     /// The entry of the log that says so, as Raft counts.
     pub(crate) at: u64,
+    /// The term of the leader that has logged it.
+    pub(crate) term: Term,
     /// The voters: one set, or two while one replaces the other.
     pub(crate) configs: Vec<BTreeSet<MemberId>>,
     /// Of both sets, while one replaces the other.
@@ -47,6 +49,7 @@ impl From<&StoredMembership> for Members {
         let membership = stored.membership();
         Self {
             at: stored.log_id().as_ref().map_or(0, |id| id.index),
+            term: stored.log_id().as_ref().map_or(Term(0), term_of),
             configs: membership.get_joint_config().clone(),
             voters: membership.voter_ids().collect(),
             learners: membership.learner_ids().collect(),

@@ -93,6 +93,7 @@ pub(super) fn formation_view(running: &Running) -> formation::RaftView {
         incarnation: node.incarnation(),
         leader: view.leader,
         leading,
+        term: view.term.0,
         log_end: node.log_end(),
         logged: node.last().index().0,
         applied: node.applied().cursor.index().0,
@@ -102,6 +103,7 @@ pub(super) fn formation_view(running: &Running) -> formation::RaftView {
         poisoned: flags.poisoned.is_some(),
         membership: Membership {
             at: view.members.at,
+            term: view.members.term.0,
             configs: view.members.configs.clone(),
             learners: view.members.learners.clone(),
             committed: !view.changing,

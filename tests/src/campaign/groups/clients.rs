@@ -242,6 +242,7 @@ async fn listen(group: Group<Journal>, place: Place, shared: Shared) {
             }
             Ok(GroupEvent::QuorumUnrecoverable { dead, voters }) => {
                 tracing::info!(?place, dead, voters, "for good");
+                shared.oracle().unrecoverable(place);
             }
             Ok(_) => {}
             Err(RecvError::Lagged(events)) => {

@@ -53,6 +53,8 @@ pub struct Oracle {
     /// What each run of a node was told to be dropped.
     dropped: BTreeMap<Place, u64>,
     crashed: BTreeSet<Place>,
+    /// Who was told that its group can never agree on anything again.
+    unrecoverable: BTreeSet<Place>,
     /// What is wrong.
     pub findings: Vec<String>,
     pub answered: u64,
@@ -129,6 +131,17 @@ impl Oracle {
     /// A node was crashed: it reports nothing more.
     pub fn crashed(&mut self, place: Place) {
         self.crashed.insert(place);
+    }
+
+    /// A member was told that its group can never agree on anything again.
+    pub fn unrecoverable(&mut self, place: Place) {
+        self.unrecoverable.insert(place);
+    }
+
+    /// Whether this member was told so.
+    #[must_use]
+    pub fn is_unrecoverable(&self, place: Place) -> bool {
+        self.unrecoverable.contains(&place)
     }
 
     /// Every log with these commands is gone.

@@ -44,6 +44,8 @@ pub struct Outcome {
     pub read: u64,
     /// Commands that were answered by an elastic group and are gone, with a report.
     pub lost: u64,
+    /// An elastic group lost the logs of most voters, and stopped.
+    pub stopped: bool,
     /// How often somebody began to work as the leader.
     pub holders: u64,
     /// Virtual time.
@@ -64,6 +66,7 @@ struct Run {
     done: Vec<(Duration, Fault)>,
     /// How often it was looked whether the members serve.
     probes: u32,
+    stopped: bool,
 }
 
 pub async fn run(simulation: Simulation, seed: u64, plan: Plan) -> Outcome {
@@ -80,10 +83,13 @@ pub async fn run(simulation: Simulation, seed: u64, plan: Plan) -> Outcome {
         begun: Instant::now(),
         done: Vec::new(),
         probes: 0,
+        stopped: false,
     };
     let healed = run.play().await;
     let mut oracle = std::mem::take(&mut *run.shared.oracle());
-    if let Some(member) = run.members.values().next() {
+    // Members of a group that has stopped need not be equal.
+    let length = |member: &&Clients| member.group.read(|journal| journal.extent.length);
+    if let Some(member) = run.members.values().max_by_key(length) {
         let (entries, backwards) =
             member.group.read(|journal| (journal.entries.clone(), journal.backwards));
         oracle.judge(&entries);
@@ -102,6 +108,7 @@ pub async fn run(simulation: Simulation, seed: u64, plan: Plan) -> Outcome {
         unknown: oracle.unknown,
         read: oracle.read,
         lost: oracle.lost,
+        stopped: run.stopped,
         elapsed: simulation.elapsed(),
         healed,
         digest: simulation.digest(),
@@ -218,11 +225,24 @@ impl Run {
         if timeout(HEAL_LIMIT, is_well).await.is_ok() {
             return Some(begun.elapsed());
         }
+        if self.is_unrecoverable() {
+            self.stopped = true;
+            return None;
+        }
         let complaint = self.apart().or_else(|| self.asking()).or_else(|| self.unequal());
         let complaint = complaint.unwrap_or_else(|| "some member does not serve".into());
         let state = self.state();
         self.shared.oracle().found(format!("after {HEAL_LIMIT:?}: {complaint}; {state}"));
         None
+    }
+
+    /// An elastic group that grows from one or two voters loses its majority when one of them
+    /// crashes, and stops for good, as it says.
+    fn is_unrecoverable(&self) -> bool {
+        let says = |node: &usize| self.shared.oracle().is_unrecoverable(self.place(*node));
+        self.plan.strict.is_none()
+            && self.members.values().all(|member| !member.online())
+            && self.members.keys().any(says)
     }
 
     fn probe(&self, node: usize) -> Client {

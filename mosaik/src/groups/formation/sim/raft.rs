@@ -130,6 +130,7 @@ impl Raft {
         RaftView {
             member: self.member,
             incarnation: self.incarnation,
+            term: self.term,
             leader: self.leader,
             leading: self.is_settled(),
             log_end: self.log.len().checked_sub(1).map(|end| end as u64),
@@ -141,6 +142,7 @@ impl Raft {
             poisoned: false,
             membership: Membership {
                 at: at as u64,
+                term: self.log.get(at).map_or(0, |entry| entry.term),
                 committed: !configs.is_empty() && self.commit > at,
                 configs,
                 learners,

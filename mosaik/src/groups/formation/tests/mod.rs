@@ -91,6 +91,7 @@ fn following(place: usize, leader: usize, of: IncarnationId) -> RaftView {
         open: true,
         membership: Membership {
             at: 1,
+            term: 0,
             configs: vec![(0..3).map(member).collect()],
             learners: BTreeSet::new(),
             committed: true,

@@ -115,3 +115,17 @@ fn of_a_circle_of_losers_the_oldest_takes_it_back() {
     assert_eq!(taken_back(1, 2), [yields(incarnation(1))]);
     assert_eq!(taken_back(2, 1), []);
 }
+
+#[test]
+fn a_chain_is_followed_when_those_in_between_have_moved_on() {
+    let mut view = led(0, 3, 1);
+    view.yielded_to = Some(incarnation(2));
+    let mut node = Node::inside(0, elastic(), view);
+    let between = Status { yielded_to: Some(incarnation(1)), ..leading(3, incarnation(2)) };
+    node.bonded(between);
+    assert_eq!(discarded(&node.waits(ms(2_000))), None);
+    node.bonded(idle(3));
+    node.bonded(leading(4, incarnation(1)));
+    let winner = incarnation(1);
+    assert_eq!(discarded(&node.waits(ms(2_000))), Some(Discarded::Yielded { winner }));
+}

@@ -55,7 +55,11 @@ fn nobody_can_say_that_an_open_group_was_dissolved() {
 }
 
 fn removed(at: u64) -> Message {
-    Message::Removed { incarnation: OURS(), member: member(0), at }
+    removed_in(0, at)
+}
+
+fn removed_in(term: u64, at: u64) -> Message {
+    Message::Removed { incarnation: OURS(), member: member(0), term, at }
 }
 
 #[test]
@@ -93,6 +97,21 @@ fn who_was_not_taken_in_after_all_is_told_so() {
 }
 
 #[test]
+fn a_later_leader_knows_what_was_never_committed() {
+    // It is named by an entry that a leader of term 4 has logged, and that nobody else has.
+    let mut view = following(0, 1, OURS());
+    (view.term, view.membership.term, view.membership.at) = (4, 4, 20);
+    let inside = || {
+        let mut node = Node::inside(0, elastic(), view.clone());
+        node.bonded(leading(1, OURS()));
+        node
+    };
+    for (term, ending) in [(3, None), (4, None), (5, Some(Discarded::Removed))] {
+        assert_eq!(discarded(&inside().hears(1, removed_in(term, 12))), ending);
+    }
+}
+
+#[test]
 fn who_was_removed_by_a_leader_it_has_never_followed_believes_it() {
     let mut node = Node::inside(0, strict(3), following(0, 1, OURS()));
     node.bonded(leading(1, OURS()));
@@ -111,7 +130,7 @@ fn who_was_removed_by_a_leader_it_has_never_followed_believes_it() {
 fn a_leader_tells_who_is_removed_and_says_it_again() {
     let mut node = Node::inside(0, elastic(), led_by(0, OURS()));
     let stray = Status { leading: false, ..leading(3, OURS()) };
-    let told = Message::Removed { incarnation: OURS(), member: member(3), at: 1 };
+    let told = Message::Removed { incarnation: OURS(), member: member(3), term: 0, at: 1 };
     assert_eq!(said(&node.bonded(stray)), [(3, told.clone())]);
     assert_eq!(said(&node.waits(ms(900))), []);
     assert_eq!(said(&node.waits(ms(200))), [(3, told)]);
