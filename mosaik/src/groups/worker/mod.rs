@@ -42,7 +42,7 @@ use self::{
 use super::{
     autopilot::Autopilot,
     bonds::{BondEvent, Bonds, GroupBonds},
-    formation::{Formation, Input},
+    formation::{Effect, Formation, Input},
     group::{Asked, Core},
     member::{IncarnationId, MemberId},
     meter::Meter,
@@ -244,7 +244,7 @@ async fn serve(parts: WorkerParts) {
         next_tick: Instant::now(),
         left: false,
     };
-    worker.carry_out(begin).await;
+    worker.do_all(begin).await;
     worker.run(Inputs { events, peers, asked, inner, leave }).await;
     drop(meter);
 }
@@ -268,7 +268,7 @@ impl Worker {
                 biased;
                 () = leave.cancelled() => {
                     // Nobody is there to be told that nobody has heard it.
-                    self.farewell().await;
+                    Box::pin(self.farewell()).await;
                     return;
                 }
                 Some(event) = inputs.events.recv() => self.heard(event).await,
@@ -337,10 +337,17 @@ impl Worker {
         if let Some(running) = self.running.as_ref().filter(|_| !matches!(input, Input::Raft(_))) {
             let view = views::formation_view(running);
             let effects = self.formation.on(Input::Raft(view), Instant::now());
-            self.carry_out(effects).await;
+            self.do_all(effects).await;
         }
         let effects = self.formation.on(input, Instant::now());
-        self.carry_out(effects).await;
+        self.do_all(effects).await;
+    }
+
+    /// There is seldom anything to do, and what that takes is large: it is not kept in this task.
+    async fn do_all(&mut self, effects: Vec<Effect>) {
+        if !effects.is_empty() {
+            Box::pin(self.carry_out(effects)).await;
+        }
     }
 
     /// Who takes part in the group has changed in the catalog.
