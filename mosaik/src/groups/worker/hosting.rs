@@ -139,6 +139,8 @@ impl Hosting {
         self.session = SessionId(u64::from_le_bytes(self.random.bytes()));
         self.core.set_session(self.session);
         self.replica.listen_to(self.session);
+        // The pump has to ask for it: calls that were never sent wait for that.
+        self.core.queue().rewind();
     }
 }
 
